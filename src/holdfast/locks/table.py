@@ -5,8 +5,12 @@ A table changes by three verbs only: :meth:`Table.enter`, :meth:`Table.leave` an
 mutual exclusion, and tells those whom the verbs put into :attr:`Table.news`.
 
 An invariant holds between the verbs: whoever may be granted has been. So nobody sleeps for ever.
-A verb that an exception (Ctrl-C) ended half-way is made good by calling it again: each step is
-harmless if repeated, and a claim's ``state`` is stored last.
+
+A verb that an exception (Ctrl-C) ended half-way is made good by calling it again, or by
+:meth:`Table.leave`; other verbs may come in between. So ``state`` is the one word that says who
+holds: a grant is a single store. It becomes "waiting" only when all seats are in their queues, and
+"gone" before the first is taken out. The seats of a claim that is neither are leftovers, which
+shut out those behind until somebody tidies up, and are never granted.
 """
 
 from __future__ import annotations
@@ -62,14 +66,18 @@ class Claim:
 class Seat:
     """A claim's place in the queue of one name (see :class:`holdfast.locks.queue.Place`)."""
 
-    __slots__ = ("claim", "held", "mode", "name", "token")
+    __slots__ = ("claim", "mode", "name", "token")
 
     def __init__(self, claim: Claim, name: str, mode: Mode) -> None:
         self.claim = claim
         self.name = name
         self.mode = mode
-        self.held = False
         self.token = 0
+
+    @property
+    def held(self) -> bool:
+        """Whether its claim holds; so all seats of a claim are granted by one store."""
+        return self.claim.state == "held"
 
 
 class Table:
@@ -77,7 +85,8 @@ class Table:
 
     ``last`` is the last number given out. Tickets and tokens are drawn from one counter, so each
     is unique, and a token is larger than all that were granted before it was asked for.
-    ``news`` holds the claims that were granted while they waited, until somebody tells them.
+    ``news`` holds the claims that were granted while they waited, until somebody tells them; after
+    an interrupted verb one may stand there twice, or be gone by now. The same if it was lost.
     """
 
     __slots__ = ("_tangled", "last", "lines", "news")
@@ -93,28 +102,40 @@ class Table:
 
         Without *stay* a claim that cannot be granted at once leaves no trace and stays "new".
         """
+        if claim.seats:
+            self.leave(claim)
         claim.ticket = self.fresh()
         claim.seats = [Seat(claim, name, mode) for name, mode in claim.wants]
-        claim.state = "waiting"
         for seat in claim.seats:
             self.line(seat.name).append(seat)
         if _is_tangled(claim):
             self._tangled.add(claim)
+        claim.state = "waiting"
         if not self._is_blocked(claim):
             self._grant(claim)
             if self._tangled:
                 self.settle(())
             return True
         if not stay:
-            self._remove(claim)
             claim.state = "new"
+            self._remove(claim)
+            claim.seats = []
         return False
 
     def leave(self, claim: Claim) -> None:
         """*claim* neither holds nor waits any more. Harmless if repeated."""
         if claim.state in ("held", "waiting"):
-            self._remove(claim)
             claim.state = "gone"
+        self._remove(claim)
+        self.settle(claim.names)
+
+    def lose(self, claim: Claim, error: HoldfastError) -> None:
+        """*claim* was taken away; its owner is to be told *error*. Harmless if repeated."""
+        if claim.state in ("held", "waiting"):
+            claim.error = error
+            self.news.append(claim)
+            claim.state = "lost"
+        self._remove(claim)
         self.settle(claim.names)
 
     def settle(self, names: Iterable[str]) -> None:
@@ -122,17 +143,31 @@ class Table:
 
         One pass over the waiters of these names is enough: leaving takes blockers away, and a
         grant only adds some. The exception are asks for slots of several names: a grant may make
-        such an ask stuck, which frees the room that it kept for itself on another name. While
-        there is one, all names are settled, until nothing changes.
+        such an ask stuck, which frees the room that it kept for itself on another name, perhaps
+        for one who came before. While such an ask waits, each grant begins the pass over all
+        names anew.
         """
         if not self._tangled:
-            self._settle_once(names)
+            for _ in self._grants(names):
+                pass
             return
-        while self._settle_once(tuple(self.lines)):
+        while next(self._grants(tuple(self.lines)), None):
             pass
 
+    def clear(self) -> None:
+        """Nobody holds or waits any more, and nobody is told."""
+        self.lines.clear()
+        self.news.clear()
+        self._tangled.clear()
+
     def blockers(self, claim: Claim) -> list[Seat]:
-        """The seats that block *claim*: once all of them are gone, it is granted."""
+        """The seats that block *claim*: were all of them gone at once, it would be granted.
+
+        If they leave one by one, others may be served before an ask for slots (see the rule).
+        Nobody blocks a claim that does not wait.
+        """
+        if claim.state != "waiting":
+            return []
         return [other for seat in claim.seats for other in self._in_the_way(seat)]
 
     def line(self, name: str) -> list[Seat]:
@@ -144,15 +179,13 @@ class Table:
         self.last = number = self.last + 1
         return number
 
-    def _settle_once(self, names: Iterable[str]) -> bool:
-        """Whether this pass granted anything."""
-        granted = False
+    def _grants(self, names: Iterable[str]) -> Iterator[Claim]:
+        """Grant in order of arrival, as far as the caller goes on asking for the next one."""
         for claim in self._hopeful(names):
             if claim.state == "waiting" and not self._is_blocked(claim):
                 self.news.append(claim)
                 self._grant(claim)
-                granted = True
-        return granted
+                yield claim
 
     def _hopeful(self, names: Iterable[str]) -> Iterable[Claim]:
         """The waiters of *names* in order of arrival; nobody behind a barred one if one name."""
@@ -174,23 +207,24 @@ class Table:
         return any(True for seat in claim.seats for _ in self._in_the_way(seat))
 
     def _is_stuck(self, seat: Seat) -> bool:
+        if seat.claim.state != "waiting":
+            return False
         others = (other for other in seat.claim.seats if other is not seat)
         return any(True for other in others for _ in self._in_the_way(other))
 
     def _grant(self, claim: Claim) -> None:
         for seat in claim.seats:
             seat.token = token_of(self.line_of(seat.name), seat, self.fresh)
-        for seat in claim.seats:
-            seat.held = True
         claim.state = "held"
+        self._tangled.discard(claim)
 
     def _remove(self, claim: Claim) -> None:
         for seat in claim.seats:
             line = self.line_of(seat.name)
             if seat in line:
                 line.remove(seat)
-            if not line:
-                self.lines.pop(seat.name, None)
+            if self.lines.get(seat.name) == []:
+                del self.lines[seat.name]
         self._tangled.discard(claim)
 
 
