@@ -10,9 +10,7 @@ import pytest
 SOAK = os.environ.get("HOLDFAST_SOAK") == "1"
 
 
-def pytest_collection_modifyitems(
-    config: pytest.Config, items: list[pytest.Item]
-) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave soak tests out unless they are asked for: deselected, which the last line counts."""
     if SOAK:
         return
