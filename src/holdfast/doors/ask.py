@@ -1,0 +1,360 @@
+"""The ask: nothing held yet; entering or acquiring it gives a grant.
+
+Two doors stand over one queue: threads (and greenlets) sleep, tasks await. Both hand the driver a
+claim and are told. What happens around that is here: time-out, cancellation, circles, loss.
+"""
+
+from __future__ import annotations
+
+import sys
+from time import monotonic, time
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal
+
+from holdfast.doors.circles import Waiting
+from holdfast.doors.grant import Grant, HandGrant
+from holdfast.doors.sleep import Sleeper, sleep_through, sleeper
+from holdfast.errors import LockLost, LockTimeout, NotHeld
+from holdfast.locks.names import check_timeout
+from holdfast.locks.table import Claim
+from holdfast.locks.terms import EXCLUSIVE, Holder, Want
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from holdfast.lockspace import Lockspace
+
+__all__ = ["Ask", "ShortAsk"]
+
+Forever = Literal["as given"]
+AS_GIVEN: Forever = "as given"
+
+
+class Ask:
+    """What ``locks(...)`` gives. Immutable and reusable: each acquire gives a new grant.
+
+    Entering one ask in two places at once raises RuntimeError. What an interrupted ``with`` left
+    behind is given back when the ask is thrown away.
+    """
+
+    __slots__ = ("_held", "_name", "_space", "_timeout", "_wants")
+
+    _space: Lockspace
+    _name: str
+    _wants: tuple[Want, ...]
+    _timeout: float | None
+    _held: Grant | None
+
+    @property
+    def wants(self) -> tuple[Want, ...]:
+        """The names asked for, each with its mode."""
+        return self._wants
+
+    def acquire(self, timeout: float | None | Forever = AS_GIVEN) -> Grant:
+        """Wait for it; at most *timeout* seconds, None for ever.
+
+        Raises LockTimeout, Deadlock, and what the driver raises.
+        """
+        grant = HandGrant()
+        self._wait(grant, self._limit(timeout))
+        return grant.handed()
+
+    def try_acquire(self) -> Grant | None:
+        """The grant, or None if somebody is in the way; never waits, leaves no trace."""
+        grant = HandGrant()
+        claim = self._claim_for(grant, None)
+        try:
+            if not self._space._driver.submit(claim, None):
+                return None
+            self._take(grant, claim)
+        except BaseException:
+            grant._drop()
+            raise
+        return grant.handed()
+
+    async def acquire_async(self, timeout: float | None | Forever = AS_GIVEN) -> Grant:
+        """Like :meth:`acquire`, for asyncio. If it is cancelled nothing is held or awaited."""
+        grant = HandGrant()
+        await self._await(grant, self._limit(timeout))
+        return grant.handed()
+
+    def __enter__(self) -> Grant:
+        grant = self._new_hold()
+        try:
+            self._wait(grant, self._timeout)
+        except BaseException:
+            self._held = None
+            raise
+        return grant
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        grant = self._held
+        if grant is not None:
+            # Released first: if an exception strikes in between, __del__ still knows the grant.
+            held = grant._drop()
+            self._held = None
+            if not held:
+                _explain_leaving(grant)
+
+    async def __aenter__(self) -> Grant:
+        grant = self._new_hold()
+        grant._before = _current_task().cancelling()
+        grant._struck = False
+        try:
+            await self._await(grant, self._timeout)
+        except BaseException:
+            self._held = None
+            raise
+        return grant
+
+    async def _leave_async(self, cancelled: bool) -> None:
+        """Leave ``async with``. A loss is raised, and only our own cancellation taken back."""
+        grant = self._held
+        if grant is None:
+            return
+        task: Any = grant.who
+        grant.who = None
+        held = grant._drop()
+        self._held = None
+        if grant._struck and task.uncancel() > grant._before and cancelled:
+            return  # somebody outside cancelled it too, and that one wins
+        if not held:
+            _explain_leaving(grant)
+
+    def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> Awaitable[None]:
+        return self._leave_async(_is_cancellation(kind))
+
+    def __del__(self) -> None:
+        if self._held is not None:
+            self._held._drop()
+
+    def __repr__(self) -> str:
+        wants = ", ".join(f"{name!r}: {mode}" for name, mode in self.wants)
+        return f"<Ask for {wants}>"
+
+    def _limit(self, timeout: float | None | Forever) -> float | None:
+        return self._timeout if timeout == AS_GIVEN else check_timeout(timeout)
+
+    def _new_hold(self) -> Grant:
+        """A grant for ``with``, known to this ask before anything is asked."""
+        grant = Grant()
+        if self._held is not None:
+            raise RuntimeError(f"{self!r} is entered already: make a new one for each `with`")
+        grant.claim = None
+        grant._space = self._space
+        grant._name = ""
+        self._held = grant
+        return grant
+
+    def _claim_for(self, grant: Grant, who: object) -> Claim:
+        """A new claim, which *grant* stands for from now on."""
+        grant._space = self._space
+        grant._era = self._space._era
+        grant.since = 0.0
+        grant.who = who
+        grant.claim = claim = Claim(self.wants, who)
+        return claim
+
+    def _take(self, grant: Grant, claim: Claim) -> None:
+        """*claim* was granted: from now on its loss is told to the grant."""
+        grant.since = claim.since
+        if isinstance(grant, HandGrant):
+            claim.who = grant.who = None
+            grant.tell_me(claim)
+        else:
+            claim.tell = grant.told
+        grant.told()
+
+    def _wait(self, grant: Grant, timeout: float | None) -> None:
+        """The threads' door. On any exception nothing is held or awaited."""
+        who = self._space._who_calls()
+        claim = self._claim_for(grant, who)
+        sleep = sleeper()
+        try:
+            if not self._space._driver.submit(claim, sleep.wake):
+                with Waiting(self._space._driver, claim, who, _running_loop()):
+                    self._sleep(claim, sleep, timeout)
+            self._take(grant, claim)
+        except BaseException:
+            grant._drop()
+            raise
+        finally:
+            sleep.close()
+
+    def _sleep(self, claim: Claim, sleep: Sleeper, timeout: float | None) -> None:
+        began = monotonic()
+        sleep_through(claim, sleep, timeout)
+        if claim.state == "waiting":
+            raise self._timed_out(claim, monotonic() - began)
+        _refuse_lost(claim)
+
+    async def _await(self, grant: Grant, timeout: float | None) -> None:
+        """The tasks' door. On any exception, cancellation included, nothing is held or awaited."""
+        from holdfast.doors.tasks import Nap
+
+        who = _current_task()
+        claim = self._claim_for(grant, who)
+        nap = Nap()
+        try:
+            if not self._space._driver.submit(claim, nap.wake):
+                with Waiting(self._space._driver, claim, who):
+                    await self._nap(claim, nap, timeout)
+            self._take(grant, claim)
+        except BaseException:
+            grant._drop()
+            raise
+
+    async def _nap(self, claim: Claim, nap: Any, timeout: float | None) -> None:
+        began = monotonic()
+        await nap.sleep(timeout)
+        if claim.state == "waiting":
+            raise self._timed_out(claim, monotonic() - began)
+        _refuse_lost(claim)
+
+    def _timed_out(self, claim: Claim, waited: float) -> LockTimeout:
+        seen = [each for each, _ in self._space._driver.blockers(claim)]
+        holders = [each for each in seen if isinstance(each, Holder)]
+        return LockTimeout(claim.names, holders or seen, waited)
+
+
+class ShortAsk(Ask):
+    """An ask for one name, exclusive, of a driver that lends its table for the short cut.
+
+    See :mod:`holdfast.drivers.memory` for why the marked runs are sound; they stand here, and not
+    behind a call, because a call costs more than all they do.
+    """
+
+    __slots__ = ()
+
+    @property
+    def wants(self) -> tuple[Want, ...]:
+        """The name asked for, exclusive."""
+        return ((self._name, EXCLUSIVE),)
+
+    def __enter__(self) -> Grant:
+        if self._held is None:
+            space = self._space
+            grant = Grant()
+            grant._space = space
+            grant._name = name = self._name
+            grant.claim = None
+            grant.who = space._who()
+            grant.since = time()
+            table = space._table
+            # The run `take`.
+            if name not in table.lines:
+                table.last = grant.number = table.last + 1
+                table.lines[name] = self._held = grant
+                return grant
+        return Ask.__enter__(self)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        grant = self._held
+        lines = self._space._table.lines
+        name = self._name
+        # The run `give`.
+        try:
+            if lines[name] is grant:
+                del lines[name]
+                self._held = None
+                return
+        except KeyError:
+            pass
+        Ask.__exit__(self, kind, error, trace)
+
+    async def __aenter__(self) -> Grant:
+        if self._held is None:
+            space = self._space
+            grant = Grant()
+            grant._space = space
+            grant._name = name = self._name
+            grant.claim = None
+            grant.who = task = _current_task()
+            grant._before = task.cancelling()
+            grant._struck = False
+            grant.since = time()
+            table = space._table
+            # The run `take`.
+            if name not in table.lines:
+                table.last = grant.number = table.last + 1
+                table.lines[name] = self._held = grant
+                return grant
+        return await Ask.__aenter__(self)
+
+    def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> Awaitable[None]:
+        grant = self._held
+        lines = self._space._table.lines
+        name = self._name
+        # The run `give`.
+        try:
+            if lines[name] is grant:
+                del lines[name]
+                self._held = None
+                return DONE
+        except KeyError:
+            pass
+        return self._leave_async(_is_cancellation(kind))
+
+
+class _Done:
+    """An awaitable that is done at once: cheaper than a coroutine, and shared by all."""
+
+    __slots__ = ()
+
+    __await__: Any = staticmethod(().__iter__)
+
+
+DONE: Awaitable[None] = _Done()
+
+
+def _refuse_lost(claim: Claim) -> None:
+    if claim.state == "lost":
+        assert claim.error is not None
+        raise claim.error
+
+
+def _explain_leaving(grant: Grant) -> None:
+    """Why a body that is being left did not hold any more; quiet in the child of a fork."""
+    lost = grant._lost()
+    if lost is not None:
+        raise lost
+    if not grant._space._was_forked(grant):
+        raise NotHeld(grant.names)
+
+
+def _is_cancellation(kind: type[BaseException] | None) -> bool:
+    return kind is not None and kind.__name__ == "CancelledError"
+
+
+def _current_task() -> Any:
+    """The asyncio task that runs; asyncio is loaded, because one runs."""
+    task = sys.modules["asyncio"].current_task()
+    if task is None:
+        raise RuntimeError("`async with locks(...)` needs to run in an asyncio task")
+    return task
+
+
+def _running_loop() -> object:
+    """The event loop that runs in this thread, if any."""
+    events = sys.modules.get("asyncio.events")
+    return None if events is None else events._get_running_loop()

@@ -1,0 +1,141 @@
+"""How a native thread or a greenlet sleeps until its claim is told; and who it is.
+
+A greenlet must not block its thread, or the hub that would wake it never runs. It waits in its
+hub for an event descriptor instead, which any native thread may write to.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from posix import close, eventfd, eventfd_write
+from time import monotonic
+from typing import Any, Protocol
+
+from holdfast.locks.table import Claim
+from holdfast.native import allocate_lock, get_ident
+
+__all__ = ["Sleeper", "identity", "sleep_through", "sleeper"]
+
+# From posix, not os: eventlet patches os.
+EVENT_FLAGS = 0o2000000 | 0o4000  # EFD_CLOEXEC | EFD_NONBLOCK
+
+
+class Sleeper(Protocol):
+    """One sleep of one thread or greenlet; ``wake`` may come first, often, and from anywhere."""
+
+    def sleep(self, timeout: float | None) -> None: ...
+    def wake(self) -> None: ...
+    def close(self) -> None: ...
+
+
+class ThreadSleeper:
+    """A native thread: it takes a lock twice, and waking is the release."""
+
+    __slots__ = ("_lock",)
+
+    def __init__(self) -> None:
+        self._lock = allocate_lock()
+        self._lock.acquire()
+
+    def sleep(self, timeout: float | None) -> None:
+        """Until woken, or *timeout* seconds have passed."""
+        # The C call refuses more than some 290 years.
+        self._lock.acquire(True, -1 if timeout is None else min(timeout, 1e9))
+
+    def wake(self) -> None:
+        """Wake it, now or when it goes to sleep."""
+        try:
+            self._lock.release()
+        except RuntimeError:
+            pass  # woken already
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+
+class GreenSleeper:
+    """A greenlet of eventlet or gevent: its hub waits for a descriptor."""
+
+    __slots__ = ("_fd", "_wait")
+
+    def __init__(self, wait: Callable[[int, float | None], None]) -> None:
+        self._wait = wait
+        self._fd = eventfd(0, EVENT_FLAGS)
+
+    def sleep(self, timeout: float | None) -> None:
+        """Until woken, or *timeout* seconds have passed; other greenlets run meanwhile."""
+        self._wait(self._fd, timeout)
+
+    def wake(self) -> None:
+        """Wake it, now or when it goes to sleep."""
+        # Read once: the sleeper may close and another thread reuse the number. A claim is told
+        # only while it has not been dropped, and it is dropped before the close.
+        if (fd := self._fd) >= 0:
+            eventfd_write(fd, 1)
+
+    def close(self) -> None:
+        """Give the descriptor back."""
+        fd, self._fd = self._fd, -1
+        close(fd)
+
+
+class _TimedOutError(Exception):
+    """Raised by a hub when the time is over."""
+
+
+def _wait_in_gevent(fd: int, timeout: float | None) -> None:
+    from gevent.socket import wait_read
+
+    try:
+        wait_read(fd, timeout=timeout, timeout_exc=_TimedOutError())
+    except _TimedOutError:
+        pass
+
+
+def _wait_in_eventlet(fd: int, timeout: float | None) -> None:
+    from eventlet.hubs import trampoline
+
+    try:
+        trampoline(fd, read=True, timeout=timeout, timeout_exc=_TimedOutError)
+    except _TimedOutError:
+        pass
+
+
+def sleeper() -> Sleeper:
+    """The way to sleep for whoever calls."""
+    if "greenlet" in sys.modules:
+        wait = _hub_of(sys.modules["greenlet"].getcurrent())
+        if wait is not None:
+            return GreenSleeper(wait)
+    return ThreadSleeper()
+
+
+def _hub_of(current: Any) -> Callable[[int, float | None], None] | None:
+    """How the calling greenlet waits; None for a native thread without greenlets."""
+    gevent, eventlet = sys.modules.get("gevent.hub"), sys.modules.get("eventlet.patcher")
+    if gevent is not None and (
+        isinstance(current.parent, gevent.Hub)
+        or sys.modules["gevent.monkey"].is_module_patched("threading")
+    ):
+        return _wait_in_gevent
+    if eventlet is not None and (current.parent or eventlet.is_monkey_patched("thread")):
+        return _wait_in_eventlet
+    return None
+
+
+def sleep_through(claim: Claim, sleep: Sleeper, timeout: float | None) -> None:
+    """Until *claim* no longer waits, or *timeout* seconds have passed; None: for ever."""
+    end = None if timeout is None else monotonic() + timeout
+    while claim.state == "waiting":
+        left = None if end is None else end - monotonic()
+        if left is not None and left <= 0:
+            return
+        sleep.sleep(left)
+
+
+def identity() -> Callable[[], object]:
+    """The function that tells who calls: the greenlet, if there are any, or the native thread."""
+    greenlet = sys.modules.get("greenlet")
+    function: Callable[[], object] = get_ident if greenlet is None else greenlet.getcurrent
+    return function

@@ -1,0 +1,294 @@
+"""``memory:``, the lockspace of one process: the law's table behind one mutex, and a short cut.
+
+**The short cut.** A name that is free and asked for exclusively, alone, needs no queue: its
+presence in the table's dictionary is the lock. The doors store a *lone* record (the user's grant
+itself) under the name, and delete it again; the mutex is not taken. Whoever meets a lone record
+and has more to say (a waiter, a reader of ``holders``, ``break_``) *unfolds* it under the mutex
+into an ordinary queue of one.
+
+This is sound because each of the steps is one run of bytecodes without a call or a backward jump,
+and CPython with a GIL changes threads, runs signal handlers and raises asynchronous exceptions
+only there::
+
+    take:    if name not in lines: last += 1; lone.number = last; lines[name] = lone
+    give:    if lines[name] is lone: del lines[name]
+    unfold:  if lines[name] is lone: lines[name] = [seat]; lone.claim = claim
+
+So T1's *give* and T2's *unfold* never interleave: either T2 finds the name free, or T1 finds a
+queue, and leaves by the mutex. A test looks at the bytecodes of these runs. Where there is no GIL
+nothing is lent and all go by the mutex. A property test shows that the short cut and the table
+decide alike.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from time import time, time_ns
+from typing import Any, Protocol, TypeVar
+
+from holdfast.drivers.base import Guarantees, Options, Told
+from holdfast.drivers.owner import this_process
+from holdfast.errors import Closed, DriverError, LockLost, Unsupported
+from holdfast.locks.table import Claim, Seat, Table
+from holdfast.locks.terms import EXCLUSIVE, Holder, Owner, Waiter
+from holdfast.native import allocate_lock, get_ident
+
+__all__ = ["Lone", "Memory", "MemoryTable", "open_memory"]
+
+T = TypeVar("T")
+
+GUARANTEES = Guarantees(
+    reach="process",
+    fifo=True,
+    fenced=True,
+    takeover=None,
+    limits=(
+        "It excludes the threads, greenlets and tasks of one process only, and ends with it.",
+        "Tokens grow over restarts only while the host's clock is not set back.",
+    ),
+)
+
+
+class Lone(Protocol):
+    """The only, exclusive holder of a name, stored under it without a queue."""
+
+    claim: Claim | None
+    """What it was unfolded into, if it was."""
+
+    number: int
+    """Its token; an object that is used again (a mutex) has a new one for each hold."""
+
+    @property
+    def since(self) -> float: ...
+    @property
+    def who(self) -> object: ...
+    def told(self) -> None:
+        """See :class:`holdfast.drivers.base.Driver`, *tell*."""
+
+
+class MemoryTable(Table):
+    """The law's table, whose dictionary may also hold lone records."""
+
+    __slots__ = ()
+
+    lines: dict[str, Any]
+
+    def line(self, name: str) -> list[Seat]:
+        """The queue of *name*, made if nobody is there; a taker may slip in before, so look twice."""
+        while True:
+            line = self.line_of(name)
+            if self.lines.get(name) is line:
+                return line
+            new: list[Seat] = []
+            if name not in self.lines:
+                self.lines[name] = new
+                return new
+
+    def line_of(self, name: str) -> list[Seat]:
+        """The queue of *name*, unfolded if it was a lone record."""
+        while True:
+            found = self.lines.get(name)
+            if found is None:
+                return []
+            if isinstance(found, list):
+                return found
+            self._unfold(name, found)
+
+    def _unfold(self, name: str, lone: Lone) -> None:
+        claim = claim_of(name, lone)
+        line = claim.seats.copy()
+        try:
+            # Its number too: a mutex may have been released and taken again since claim_of read it.
+            if self.lines[name] is lone and lone.number == claim.ticket:
+                self.lines[name] = line
+                lone.claim = claim
+        except KeyError:
+            pass  # its holder left meanwhile
+
+
+def claim_of(name: str, lone: Lone) -> Claim:
+    """The claim that *lone* stands for."""
+    claim = Claim(((name, EXCLUSIVE),), lone.who)
+    seat = Seat(claim, name, EXCLUSIVE)
+    seat.token = claim.ticket = lone.number
+    claim.seats = [seat]
+    claim.since = lone.since
+    claim.state = "held"
+    claim.tell = lone.told
+    return claim
+
+
+class Memory:
+    """The driver. Its one mutex is held for a few microseconds and never while somebody is told."""
+
+    guarantees = GUARANTEES
+
+    def __init__(self, label: str = "") -> None:
+        self._label = label
+        self.table = MemoryTable(last=time_ns() >> 8)
+        self._mutex = allocate_lock()
+        self._inside = 0
+        self._left: deque[Claim] = deque()
+        self._closed = False
+
+    @property
+    def lent(self) -> MemoryTable | None:
+        """The table, for the short cut of the doors; None where bytecodes may run in parallel."""
+        return self.table if getattr(sys, "_is_gil_enabled", _always)() else None
+
+    @cached_property
+    def owner(self) -> Owner:
+        """This process."""
+        return this_process(self._label)
+
+    def submit(self, claim: Claim, tell: Told | None) -> bool:
+        """See :meth:`Driver.submit <holdfast.drivers.base.Driver.submit>`."""
+        if self._inside == get_ident():
+            raise DriverError("cannot ask from a signal handler or finaliser that runs inside an ask")
+        claim.since = time()
+        if tell is not None:
+            claim.tell = tell
+        granted = self._alone(lambda: self._enter(claim, stay=tell is not None))
+        self._spread()
+        return granted
+
+    def drop(self, claim: Claim) -> bool:
+        """See :meth:`Driver.drop <holdfast.drivers.base.Driver.drop>`."""
+        if self._inside == get_ident():
+            # A finaliser or handler interrupted us inside the mutex: the one interrupted does it.
+            self._left.append(claim)
+            return claim.state == "held"
+        held = self._alone(lambda: self._leave(claim))
+        self._spread()
+        return held
+
+    def blockers(self, claim: Claim) -> list[tuple[Holder | Waiter, Claim | None]]:
+        """See :meth:`Driver.blockers <holdfast.drivers.base.Driver.blockers>`."""
+        return self._alone(
+            lambda: [(self._seen(seat), seat.claim) for seat in self.table.blockers(claim)]
+            if claim.state == "waiting"
+            else []
+        )
+
+    def look(self, prefix: str) -> list[Holder | Waiter]:
+        """See :meth:`Driver.look <holdfast.drivers.base.Driver.look>`."""
+        return self._alone(lambda: list(self._look(prefix)))
+
+    def break_(self, name: str, id: str, why: str) -> bool:
+        """See :meth:`Driver.break_ <holdfast.drivers.base.Driver.break_>`."""
+        broken = self._alone(lambda: self._break(name, id, why))
+        self._spread()
+        return broken
+
+    def forked(self) -> None:
+        """See :meth:`Driver.forked <holdfast.drivers.base.Driver.forked>`."""
+        self._mutex = allocate_lock()
+        self._inside = 0
+        self._left.clear()
+        self.__dict__.pop("owner", None)
+        for line in self.table.lines.values():
+            for seat in line if line.__class__ is list else ():
+                seat.claim.state = "gone"
+        self.table.clear()
+
+    def close(self) -> None:
+        """See :meth:`Driver.close <holdfast.drivers.base.Driver.close>`."""
+        self._alone(self._close)
+        self._spread()
+
+    def _alone(self, act: Callable[[], T]) -> T:
+        """*act*, inside the mutex. No call stands between taking it and marking who is inside, so
+        no handler can run there and find it taken by its own thread, unmarked."""
+        me = get_ident()
+        with self._mutex:
+            self._inside = me
+            try:
+                return act()
+            finally:
+                self._inside = 0
+
+    def _enter(self, claim: Claim, stay: bool) -> bool:
+        if self._closed:
+            raise Closed("this lockspace is closed")
+        granted = self.table.enter(claim, stay)
+        claim.id = self._id(claim)
+        return granted
+
+    def _leave(self, claim: Claim) -> bool:
+        held = claim.state == "held"
+        self.table.leave(claim)
+        return held
+
+    def _work_off(self) -> None:
+        while self._left:
+            self.table.leave(self._left[0])
+            self._left.popleft()
+
+    def _break(self, name: str, id: str, why: str) -> bool:
+        for seat in self.table.line_of(name):
+            if seat.held and self._id(seat.claim) == id:
+                self.table.lose(seat.claim, LockLost(seat.claim.names, f"it was broken: {why}"))
+                return True
+        return False
+
+    def _close(self) -> None:
+        self._closed = True
+        for name in tuple(self.table.lines):
+            for seat in reversed(self.table.line_of(name)):
+                claim = seat.claim
+                held = claim.state == "held"
+                lost = LockLost(claim.names, "its lockspace was closed")
+                waits = Closed(f"the lockspace was closed while this ask waited for {name!r}")
+                self.table.lose(claim, lost if held else waits)
+
+    def _spread(self) -> None:
+        """Tell the news, outside the mutex; twice is harmless, never is not."""
+        while self._left:
+            self._alone(self._work_off)
+        news = self.table.news
+        while news:
+            try:
+                claim = news[0]
+                claim.tell()
+                news.remove(claim)
+            except (IndexError, ValueError):
+                pass  # another thread told it at the same time
+
+    def _look(self, prefix: str) -> Iterator[Holder | Waiter]:
+        for name in sorted(name for name in tuple(self.table.lines) if name.startswith(prefix)):
+            found = self.table.lines.get(name, ())
+            line = found if found.__class__ is list else claim_of(name, found).seats
+            for seat in sorted(line, key=lambda seat: not seat.held):
+                yield self._seen(seat)
+
+    def _seen(self, seat: Seat) -> Holder | Waiter:
+        claim = seat.claim
+        common = (seat.name, seat.mode, self.owner, claim.since, self._id(claim))
+        if seat.held:
+            return Holder(*common, seat.token)
+        others = {self._id(other.claim): None for other in self.table.blockers(claim)}
+        return Waiter(*common, tuple(others))
+
+    def _id(self, claim: Claim) -> str:
+        return self.id_of(claim.ticket)
+
+    def id_of(self, ticket: int) -> str:
+        """The id of the ask with that ticket; of a lone record, with that token."""
+        return f"{self.owner.pid}.{self.owner.start}.{ticket}"
+
+
+def _always() -> bool:
+    """CPython before 3.13 always has a GIL."""
+    return True
+
+
+def open_memory(url: str, options: Options) -> Memory:
+    """A new lockspace for this process. Raises Unsupported for a path or an option."""
+    if url not in ("memory:", "memory://", ""):
+        raise Unsupported(f"memory: has no path: {url!r}. Two Lockspace() share nothing")
+    if options.ttl is not None or options.extra:
+        raise Unsupported("memory: has no sessions and takes no option but label=")
+    return Memory(options.label)
