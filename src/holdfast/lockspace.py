@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Callable, Mapping
 from time import time
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from holdfast.doors.ask import Ask, ShortAsk
 from holdfast.doors.grant import Grant
@@ -17,12 +17,13 @@ from holdfast.drivers.base import Guarantees, Options
 from holdfast.drivers.registry import open_driver
 from holdfast.errors import Unsupported
 from holdfast.locks.names import check_name, check_timeout, wants_of
+from holdfast.locks.table import Claim
 from holdfast.locks.terms import Holder, Mode, Waiter
 
 if TYPE_CHECKING:
     from typing import Self
 
-    from holdfast.doors.events import Event, Listener
+    from holdfast.doors.events import Kind, Listener
 
 __all__ = ["Lockspace"]
 
@@ -192,8 +193,9 @@ class Lockspace:
         return descriptor
 
     def subscribe(self, listener: Listener) -> None:
-        """Have *listener* called with each event of this process's asks. Must be quick.
+        """Have *listener* called with each :class:`holdfast.doors.events.Event` of our asks.
 
+        It is called in the thread where the event happens, and must be quick and not raise.
         From then on asks take no short cut.
         """
         self._table = NO_SHORT_CUT
@@ -276,27 +278,25 @@ class Lockspace:
                     return True
             except KeyError:
                 pass
-        held = False
-        if grant.claim is not None:  # unfolded meanwhile, or never lone
-            held = self._driver.drop(grant.claim)
-            if held:
-                self._emit("released", grant.names, grant.claim.id)
+        return grant.claim is not None and self._drop(grant.claim)
+
+    def _drop(self, claim: Claim) -> bool:
+        """*claim* neither holds nor waits any more. True if it held until now."""
+        waited = claim.state == "waiting"
+        held: bool = self._driver.drop(claim)
+        if self._listeners and (held or waited):
+            self._emit("released" if held else "gave up", claim.names, claim.id)
         return held
 
     def _was_forked(self, grant: Grant) -> bool:
         """Whether the grant was the parent's and this is a fork's child."""
         return grant.claim is None or grant._era != self._era
 
-    def _emit(
-        self,
-        kind: Literal["asked", "granted", "lost", "released", "broken"],
-        names: tuple[str, ...],
-        id: str,
-    ) -> None:
+    def _emit(self, kind: Kind, names: tuple[str, ...], id: str) -> None:
         if self._listeners:
             from holdfast.doors.events import Event
 
-            event: Event = Event(kind, names, id, time())
+            event = Event(kind, names, id, time())
             for listener in self._listeners:
                 listener(event)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 __all__ = ["allocate_lock", "get_ident", "start_new_thread"]
 
@@ -16,12 +16,10 @@ __all__ = ["allocate_lock", "get_ident", "start_new_thread"]
 def _original(name: str) -> Callable[..., Any]:
     gevent = sys.modules.get("gevent.monkey")
     if gevent is not None:
-        function: Callable[..., Any] = gevent.get_original("_thread", name)
-        return function
+        return cast("Callable[..., Any]", gevent.get_original("_thread", name))
     eventlet = sys.modules.get("eventlet.patcher")
     thread: Any = eventlet.original("_thread") if eventlet is not None else sys.modules["_thread"]
-    function = getattr(thread, name)
-    return function
+    return cast("Callable[..., Any]", getattr(thread, name))
 
 
 allocate_lock = _original("allocate_lock")

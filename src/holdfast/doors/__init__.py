@@ -1,0 +1,1 @@
+"""The doors: how threads, greenlets and tasks ask, wait and leave, over one queue."""

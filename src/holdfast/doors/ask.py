@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from holdfast.doors.circles import Waiting
 from holdfast.doors.grant import Grant, HandGrant
 from holdfast.doors.sleep import Sleeper, sleep_through, sleeper
-from holdfast.errors import LockLost, LockTimeout, NotHeld
+from holdfast.drivers.base import Told
+from holdfast.errors import LockTimeout, NotHeld
 from holdfast.locks.names import check_timeout
 from holdfast.locks.table import Claim
 from holdfast.locks.terms import EXCLUSIVE, Holder, Want
@@ -50,7 +51,7 @@ class Ask:
         """The names asked for, each with its mode."""
         return self._wants
 
-    def acquire(self, timeout: float | None | Forever = AS_GIVEN) -> Grant:
+    def acquire(self, timeout: float | Forever | None = AS_GIVEN) -> Grant:
         """Wait for it; at most *timeout* seconds, None for ever.
 
         Raises LockTimeout, Deadlock, and what the driver raises.
@@ -64,7 +65,7 @@ class Ask:
         grant = HandGrant()
         claim = self._claim_for(grant, None)
         try:
-            if not self._space._driver.submit(claim, None):
+            if not self._submit(claim, None):
                 return None
             self._take(grant, claim)
         except BaseException:
@@ -72,7 +73,7 @@ class Ask:
             raise
         return grant.handed()
 
-    async def acquire_async(self, timeout: float | None | Forever = AS_GIVEN) -> Grant:
+    async def acquire_async(self, timeout: float | Forever | None = AS_GIVEN) -> Grant:
         """Like :meth:`acquire`, for asyncio. If it is cancelled nothing is held or awaited."""
         grant = HandGrant()
         await self._await(grant, self._limit(timeout))
@@ -142,7 +143,7 @@ class Ask:
         wants = ", ".join(f"{name!r}: {mode}" for name, mode in self.wants)
         return f"<Ask for {wants}>"
 
-    def _limit(self, timeout: float | None | Forever) -> float | None:
+    def _limit(self, timeout: float | Forever | None) -> float | None:
         return self._timeout if timeout == AS_GIVEN else check_timeout(timeout)
 
     def _new_hold(self) -> Grant:
@@ -165,6 +166,11 @@ class Ask:
         grant.claim = claim = Claim(self.wants, who)
         return claim
 
+    def _submit(self, claim: Claim, tell: Told | None) -> bool:
+        granted: bool = self._space._driver.submit(claim, tell)
+        self._space._emit("asked", claim.names, claim.id)
+        return granted
+
     def _take(self, grant: Grant, claim: Claim) -> None:
         """*claim* was granted: from now on its loss is told to the grant."""
         grant.since = claim.since
@@ -173,6 +179,9 @@ class Ask:
             grant.tell_me(claim)
         else:
             claim.tell = grant.told
+        self._space._emit("granted", claim.names, claim.id)
+        if self._space._listeners:
+            grant.on_lost(lambda lost: self._space._emit("lost", lost.names, claim.id))
         grant.told()
 
     def _wait(self, grant: Grant, timeout: float | None) -> None:
@@ -181,7 +190,7 @@ class Ask:
         claim = self._claim_for(grant, who)
         sleep = sleeper()
         try:
-            if not self._space._driver.submit(claim, sleep.wake):
+            if not self._submit(claim, sleep.wake):
                 with Waiting(self._space._driver, claim, who, _running_loop()):
                     self._sleep(claim, sleep, timeout)
             self._take(grant, claim)
@@ -206,7 +215,7 @@ class Ask:
         claim = self._claim_for(grant, who)
         nap = Nap()
         try:
-            if not self._space._driver.submit(claim, nap.wake):
+            if not self._submit(claim, nap.wake):
                 with Waiting(self._space._driver, claim, who):
                     await self._nap(claim, nap, timeout)
             self._take(grant, claim)

@@ -6,14 +6,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Event", "Listener"]
+__all__ = ["Event", "Kind", "Listener"]
+
+Kind = Literal["asked", "granted", "gave up", "released", "lost", "broken"]
+"""An ask is asked, then granted or given up (time-out, cancellation); a grant ends released or
+lost. Whoever breaks somebody's grant sees broken, the one who held it lost."""
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
     """One thing that happened to one ask of this process. ``at``: epoch seconds."""
 
-    kind: Literal["asked", "granted", "lost", "released", "broken"]
+    kind: Kind
     names: tuple[str, ...]
     id: str
     at: float

@@ -45,7 +45,7 @@ class Mutex:
             if not self._space._driver.submit(claim, None if limit == 0 else sleep.wake):
                 sleep_through(claim, sleep, limit)
         except BaseException:
-            self._space._driver.drop(claim)
+            self._space._drop(claim)
             raise
         finally:
             sleep.close()
@@ -56,7 +56,7 @@ class Mutex:
         claim = self.claim
         if claim is None:
             raise NotHeld((self._name,), "release unlocked lock")
-        held = self._space._driver.drop(claim)
+        held = self._space._drop(claim)
         if self.claim is claim:
             self.claim = None
         if not held:
@@ -86,7 +86,7 @@ class Mutex:
             if not self._space._driver.submit(claim, nap.wake):
                 await nap.sleep(None)
         except BaseException:
-            self._space._driver.drop(claim)
+            self._space._drop(claim)
             raise
         self._settled(claim)
 
@@ -99,21 +99,21 @@ class Mutex:
         self.release()
 
     def _settled(self, claim: Claim) -> bool:
-        """The waiting is over: whether *claim* is held, and known as what ``release`` gives back."""
+        """The waiting is over: whether *claim* is held, and what ``release`` gives back."""
         if claim.state == "lost":
             assert claim.error is not None
             raise claim.error
         if claim.state == "held":
             self.claim = claim
             return True
-        self._space._driver.drop(claim)
+        self._space._drop(claim)
         return False
 
     def _at_fork_reinit(self) -> None:
         """The private verb by which the standard library frees its locks in a fork's child."""
         claim, self.claim = self.claim, None
         if claim is not None:
-            self._space._driver.drop(claim)
+            self._space._drop(claim)
 
     def __repr__(self) -> str:
         state = "locked" if self.locked() else "unlocked"
@@ -166,7 +166,7 @@ class ShortMutex(Mutex):
         """A loss is seen when it is released."""
 
     def _at_fork_reinit(self) -> None:
-        self._space._table.lines.pop(self._name, None)
+        self._space._lent.lines.pop(self._name, None)
         Mutex._at_fork_reinit(self)
 
 
@@ -181,4 +181,3 @@ def _limit(blocking: bool, timeout: float) -> float | None:
     if not blocking:
         return 0
     return None if timeout == -1 else timeout
-

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from posix import close, eventfd, eventfd_write
 from time import monotonic
 from typing import Any, Protocol
@@ -45,10 +46,8 @@ class ThreadSleeper:
 
     def wake(self) -> None:
         """Wake it, now or when it goes to sleep."""
-        try:
+        with suppress(RuntimeError):  # woken already
             self._lock.release()
-        except RuntimeError:
-            pass  # woken already
 
     def close(self) -> None:
         """Nothing to give back."""
@@ -87,19 +86,15 @@ class _TimedOutError(Exception):
 def _wait_in_gevent(fd: int, timeout: float | None) -> None:
     from gevent.socket import wait_read
 
-    try:
+    with suppress(_TimedOutError):
         wait_read(fd, timeout=timeout, timeout_exc=_TimedOutError())
-    except _TimedOutError:
-        pass
 
 
 def _wait_in_eventlet(fd: int, timeout: float | None) -> None:
     from eventlet.hubs import trampoline
 
-    try:
+    with suppress(_TimedOutError):
         trampoline(fd, read=True, timeout=timeout, timeout_exc=_TimedOutError)
-    except _TimedOutError:
-        pass
 
 
 def sleeper() -> Sleeper:

@@ -56,7 +56,9 @@ def _refuse_generator(function: Callable[..., Any]) -> None:
         )
 
 
-def _check_fields(template: str, function: Callable[..., Any], signature: inspect.Signature) -> None:
+def _check_fields(
+    template: str, function: Callable[..., Any], signature: inspect.Signature
+) -> None:
     catch_all = inspect.Parameter.VAR_KEYWORD
     if any(each.kind is catch_all for each in signature.parameters.values()):
         return

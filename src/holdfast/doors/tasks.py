@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 __all__ = ["Nap"]
 
@@ -30,10 +31,8 @@ class Nap:
         if asyncio._get_running_loop() is self._loop:
             self._finish()
             return
-        try:
+        with suppress(RuntimeError):  # the loop was closed under its task: nobody is left to wake
             self._loop.call_soon_threadsafe(self._finish)
-        except RuntimeError:
-            pass  # the loop was closed under its task: nobody is left to wake
 
     def _finish(self) -> None:
         if not self._future.done():

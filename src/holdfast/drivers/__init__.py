@@ -1,0 +1,1 @@
+"""The keepers of lockspaces, one module or folder for each kind."""

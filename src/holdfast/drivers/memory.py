@@ -77,10 +77,10 @@ class MemoryTable(Table):
     lines: dict[str, Any]
 
     def line(self, name: str) -> list[Seat]:
-        """The queue of *name*, made if nobody is there; a taker may slip in before, so look twice."""
+        """The queue of *name*, made if nobody is there; a taker may slip in, so look twice."""
         while True:
             line = self.line_of(name)
-            if self.lines.get(name) is line:
+            if id(self.lines.get(name)) == id(line):
                 return line
             new: list[Seat] = []
             if name not in self.lines:
@@ -147,7 +147,7 @@ class Memory:
     def submit(self, claim: Claim, tell: Told | None) -> bool:
         """See :meth:`Driver.submit <holdfast.drivers.base.Driver.submit>`."""
         if self._inside == get_ident():
-            raise DriverError("cannot ask from a signal handler or finaliser that runs inside an ask")
+            raise DriverError("a signal handler or finaliser that runs inside an ask cannot ask")
         claim.since = time()
         if tell is not None:
             claim.tell = tell
@@ -168,9 +168,11 @@ class Memory:
     def blockers(self, claim: Claim) -> list[tuple[Holder | Waiter, Claim | None]]:
         """See :meth:`Driver.blockers <holdfast.drivers.base.Driver.blockers>`."""
         return self._alone(
-            lambda: [(self._seen(seat), seat.claim) for seat in self.table.blockers(claim)]
-            if claim.state == "waiting"
-            else []
+            lambda: (
+                [(self._seen(seat), seat.claim) for seat in self.table.blockers(claim)]
+                if claim.state == "waiting"
+                else []
+            )
         )
 
     def look(self, prefix: str) -> list[Holder | Waiter]:

@@ -1,0 +1,1 @@
+"""The law: pure, without clock, thread, file or socket."""

@@ -26,7 +26,7 @@ def check_name(name: object) -> str:
     size = len(name.encode())
     if size > MAX_NAME_BYTES:
         raise BadName(name, f"{size} bytes; at most {MAX_NAME_BYTES} are allowed")
-    return str(name)
+    return str.__str__(name)
 
 
 def check_timeout(timeout: float | None) -> float | None:

@@ -7,6 +7,7 @@ or if both are slots and there is room; see :mod:`holdfast.locks.queue` for the 
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -35,14 +36,13 @@ class Mode:
     def read(cls, text: str) -> Mode:
         """The mode that ``str`` wrote. Raises Unsupported for one of a newer version."""
         kind, _, argument = text.partition(":")
-        if text == "exclusive":
-            return EXCLUSIVE
-        if text == "shared":
-            return SHARED
-        if kind == "group":
-            return group(argument)
-        if kind == "slots" and argument.isdecimal():
-            return slots(int(argument))
+        with suppress(ValueError):
+            if text in ("exclusive", "shared"):
+                return EXCLUSIVE if text == "exclusive" else SHARED
+            if kind == "group":
+                return group(argument)
+            if kind == "slots" and argument == str(int(argument)):
+                return slots(int(argument))
         raise Unsupported(f"lock mode {text!r} is not known here; upgrade holdfast on this host")
 
 
