@@ -1,0 +1,90 @@
+"""What ``ls`` and ``who`` show of a lockspace: records for programs, rows for people."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from holdfast.cli.circles import Circle, circles, step
+from holdfast.cli.words import age
+from holdfast.locks.terms import Holder, Owner, Waiter
+
+__all__ = ["Entry", "as_json", "circle_lines", "rows"]
+
+Entry = Holder | Waiter
+
+FORMAT_VERSION = 1
+LS_COLUMNS = ("NAME", "STATE", "MODE", "OWNER", "AGE", "TOKEN / BEHIND", "COMMAND")
+WHO_COLUMNS = ("STATE", "MODE", "OWNER", "AGE", "TOKEN / BEHIND", "ID", "COMMAND")
+
+
+def as_json(entries: Sequence[Entry]) -> str:
+    """One line: the version of the format, the entries, and the circles as lists of ids."""
+    record = {
+        "version": FORMAT_VERSION,
+        "entries": [each.as_dict() for each in entries],
+        "circles": [[each.id for each in circle] for circle in circles(entries)],
+    }
+    return json.dumps(record, ensure_ascii=False)
+
+
+def rows(entries: Sequence[Entry], columns: Sequence[str], now: float) -> list[list[str]]:
+    """The cells of a table, a row for each entry."""
+    owners = {each.id: each.owner for each in entries}
+    return [[_cell(each, column, owners, now) for column in columns] for each in entries]
+
+
+def _cell(each: Entry, column: str, owners: dict[str, Owner], now: float) -> str:
+    match column:
+        case "NAME":
+            return each.name
+        case "STATE":
+            return "held" if isinstance(each, Holder) else "waiting"
+        case "MODE":
+            return str(each.mode)
+        case "OWNER":
+            return str(each.owner)
+        case "AGE":
+            return age(now - each.since)
+        case "TOKEN / BEHIND":
+            return _token_or_behind(each, owners)
+        case "ID":
+            return each.id
+    return _command(each.owner.command)
+
+
+def _token_or_behind(each: Entry, owners: dict[str, Owner]) -> str:
+    if isinstance(each, Holder):
+        return str(each.token)
+    if not each.waiting_for:
+        return "nobody any more"
+    first = owners.get(each.waiting_for[0])
+    more = len(each.waiting_for) - 1
+    shown = _short(first) if first else each.waiting_for[0]
+    return f"{shown} + {more}" if more else shown
+
+
+def _short(owner: Owner) -> str:
+    return f"{owner.label or 'pid'} {owner.pid}"
+
+
+def _command(command: str) -> str:
+    """Of ``holdfast run NAME -- COMMAND`` the command, which is what an operator looks for."""
+    before, found, after = command.partition(" -- ")
+    return after if found and "holdfast" in before else command
+
+
+def circle_lines(entries: Sequence[Entry]) -> list[str]:
+    """A sentence for each circle, and what to do about them."""
+    lines = [f"circle: {_sentence(circle, entries)}" for circle in circles(entries)]
+    if lines:
+        lines.append(
+            "In a circle each waits for the next: end one of them, unless another of its threads"
+            " will let go."
+        )
+    return lines
+
+
+def _sentence(circle: Circle, entries: Sequence[Entry]) -> str:
+    after = (*circle[1:], circle[0])
+    return "; ".join(step(each, next_, entries) for each, next_ in zip(circle, after, strict=True))
