@@ -28,6 +28,7 @@ __all__ = [
     "LockTimeout",
     "NotHeld",
     "Unsupported",
+    "quoted",
 ]
 
 

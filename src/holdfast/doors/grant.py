@@ -110,7 +110,7 @@ class Grant:
         if not self._drop():
             raise self._lost() or NotHeld(self.names)
         if claim is None and self.claim is None:
-            self.claim = gone(name, self)
+            self.claim = _gone(name, self)
 
     async def release_async(self) -> None:
         """The same, for coroutines; the drivers of one host and one process never block."""
@@ -203,7 +203,7 @@ class HandGrant(Grant):
         )
 
 
-def gone(name: str, lone: Grant) -> Claim:
+def _gone(name: str, lone: Grant) -> Claim:
     """The claim of a lone grant that its user released, so that the second time is noticed."""
     claim = claim_of(name, lone)
     claim.state = "gone"

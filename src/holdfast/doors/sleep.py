@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from holdfast.locks.table import Claim
 from holdfast.native import allocate_lock, get_ident
 
-__all__ = ["Sleeper", "identity", "sleep_through", "sleeper"]
+__all__ = ["GreenSleeper", "Sleeper", "ThreadSleeper", "identity", "sleep_through", "sleeper"]
 
 # From posix, not os: eventlet patches os.
 EVENT_FLAGS = 0o2000000 | 0o4000  # EFD_CLOEXEC | EFD_NONBLOCK

@@ -36,7 +36,7 @@ from holdfast.locks.table import Claim, Seat, Table
 from holdfast.locks.terms import EXCLUSIVE, Holder, Owner, Waiter
 from holdfast.native import allocate_lock, get_ident
 
-__all__ = ["Lone", "Memory", "MemoryTable", "open_memory"]
+__all__ = ["Lone", "Memory", "MemoryTable", "claim_of", "open_memory"]
 
 T = TypeVar("T")
 
@@ -80,7 +80,8 @@ class MemoryTable(Table):
         """The queue of *name*, made if nobody is there; a taker may slip in, so look twice."""
         while True:
             line = self.line_of(name)
-            if id(self.lines.get(name)) == id(line):
+            kept: object = self.lines.get(name)
+            if kept is line:
                 return line
             new: list[Seat] = []
             if name not in self.lines:

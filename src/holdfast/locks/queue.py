@@ -20,7 +20,7 @@ from typing import Protocol, TypeVar
 
 from holdfast.locks.terms import Mode
 
-__all__ = ["Place", "blockers", "compatible", "token_of"]
+__all__ = ["HasToken", "Place", "blockers", "compatible", "token_of"]
 
 
 class Place(Protocol):
