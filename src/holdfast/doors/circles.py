@@ -3,26 +3,31 @@
 Whoever is about to wait notes its claim here and follows the claims in its way to those who hold
 them in ``with`` or ``async with``, and on to what these wait for. The last one to close a circle
 finds it, because each notes itself before it looks. Across processes nothing is known here.
+
+The queues move while somebody looks, so what was read at different times may seem a circle that
+never was: T1 waits for T2; T2 leaves, T1 gets in and T2 asks again; T2 waits for T1. But a claim
+that waits has never held, and one that left never comes back; so a step between two claims that is
+there twice was there all the time in between. A circle counts if a second look finds each step.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Protocol
 
-from holdfast.drivers.base import Driver
 from holdfast.errors import Deadlock
 from holdfast.locks.table import Claim
-from holdfast.locks.terms import Holder, Waiter
+from holdfast.locks.terms import Mode
 
-__all__ = ["Waiting"]
+__all__ = ["HasRivals", "Waiting"]
 
-_waits: dict[object, Waiting] = {}
-"""Who waits (a thread's ident, a greenlet or a task), for which claim."""
 
-_stopped_loops: dict[object, object] = {}
-"""Event loops whose thread waits in a blocking call: none of their tasks can go on."""
+class HasRivals(Protocol):
+    """What is needed of a driver: see :meth:`holdfast.drivers.base.Driver.rivals`."""
+
+    def rivals(self, claim: Claim) -> list[tuple[str, Mode, Claim | None]]: ...
 
 
 class Waiting:
@@ -30,7 +35,7 @@ class Waiting:
 
     __slots__ = ("_loop", "claim", "driver", "who")
 
-    def __init__(self, driver: Driver, claim: Claim, who: object, loop: object = None) -> None:
+    def __init__(self, driver: HasRivals, claim: Claim, who: object, loop: object = None) -> None:
         self.driver = driver
         self.claim = claim
         self.who = who
@@ -42,76 +47,99 @@ class Waiting:
         if self._loop is not None:
             _stopped_loops[self._loop] = self.who
         try:
-            circle = _circle(self, self.who, (self.who,))
+            circle = _circle(self, self.who, {self.who})
+            if circle and all(step.is_there() for step in circle):
+                raise Deadlock([str(step) for step in circle])
         except BaseException:
             self.__exit__()
             raise
-        if circle is not None:
-            self.__exit__()
-            raise Deadlock(circle)
 
     def __exit__(self, *_: object) -> None:
         _waits.pop(self.who, None)
         _stopped_loops.pop(self._loop, None)
 
 
-Step = tuple[Holder | Waiter, object]
+_waits: dict[object, Waiting] = {}
+"""Who waits (a thread's ident, a greenlet or a task), for which claim."""
+
+_stopped_loops: dict[object, object] = {}
+"""Event loops whose thread waits in a blocking call: none of their tasks can go on."""
 
 
-def _circle(waiting: Waiting, start: object, seen: tuple[object, ...]) -> list[str] | None:
-    """The sentences of a circle from *waiting* back to *start*, or None.
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """One waiting claim and one in its way."""
+
+    waiting: Waiting
+    name: str
+    rival: Claim
+
+    def is_there(self) -> bool:
+        rivals = self.waiting.driver.rivals(self.waiting.claim)
+        return any(rival is self.rival for _, _, rival in rivals)
+
+    def __str__(self) -> str:
+        has = "holds" if self.rival.state == "held" else "asked for first"
+        return f"{_named(self.waiting.who)} waits for {self.name!r}, which " + (
+            f"{_named(self.rival.who)} {has}"
+        )
+
+
+def _circle(waiting: Waiting, start: object, seen: set[object]) -> list[_Step]:
+    """The steps of a circle from *waiting* back to *start*; none if there is none.
 
     Of slots, one that gets free is enough: there is a circle only if each holder is in one.
     """
-    found: list[str] | None = None
-    for seen_as, who in _in_the_way(waiting):
-        circle = _through(seen_as, who, waiting, start, seen)
-        if seen_as.mode.kind != "slots":
-            if circle is not None:
-                return circle
-        elif circle is None:
-            return None
-        else:
-            found = found or circle
+    found: list[_Step] = []
+    for step, slots in _steps(waiting):
+        circle = _through(step, start, seen) if step.rival.who is not None else []
+        if not slots and circle:
+            return circle
+        if slots and not circle:
+            return []
+        found = found or circle
     return found
 
 
-def _in_the_way(waiting: Waiting) -> list[Step]:
-    """Those in the way, the ones of slots last, so that a sure circle is found first."""
-    steps = [
-        (seen_as, None if claim is None else claim.who)
-        for seen_as, claim in waiting.driver.blockers(waiting.claim)
-    ]
-    return sorted(steps, key=lambda step: step[0].mode.kind == "slots")
+def _steps(waiting: Waiting) -> Iterator[tuple[_Step, bool]]:
+    """Those in the way, the ones of slots last, so that a sure circle is found first.
+
+    One that waits for just the same is left out: whoever is in its way is in ours.
+    """
+    mine = waiting.claim
+    rivals = waiting.driver.rivals(mine)
+    if len(rivals) > 1:
+        rivals.sort(key=lambda rival: rival[1].kind == "slots")
+    for name, mode, rival in rivals:
+        other = rival if rival is not None else _SOMEWHERE_ELSE
+        if other.state != "waiting" or other.wants != mine.wants:
+            yield _Step(waiting, name, other), mode.kind == "slots"
 
 
-def _through(
-    seen_as: Holder | Waiter, who: object, waiting: Waiting, start: object, seen: tuple[object, ...]
-) -> list[str] | None:
-    step = f"{_named(waiting.who)} waits for {seen_as.name!r}, which {_named(who)} {_has(seen_as)}"
-    if who is None:
-        return None
-    for next_one in _cannot_go_on_before(who):
-        if next_one == start:
+_SOMEWHERE_ELSE = Claim(())
+"""Stands for the claims of other processes, which anybody there may release."""
+
+
+def _through(step: _Step, start: object, seen: set[object]) -> list[_Step]:
+    for who in _cannot_go_on_before(step.rival.who):
+        if who == start:
             return [step]
-        further = _waits.get(next_one)
-        if further is not None and next_one not in seen:
-            circle = _circle(further, start, (*seen, next_one))
-            if circle is not None:
+        further = _waits.get(who)
+        if further is not None and who not in seen:
+            seen.add(who)
+            circle = _circle(further, start, seen)
+            if circle:
                 return [step, *circle]
-    return None
+    return []
 
 
 def _cannot_go_on_before(who: object) -> Iterator[object]:
     """*who* itself; and for a task, the thread of its loop if that waits in a blocking call."""
     yield who
-    loop = getattr(who, "get_loop", lambda: None)()
-    if loop in _stopped_loops:
-        yield _stopped_loops[loop]
-
-
-def _has(seen_as: Holder | Waiter) -> str:
-    return "holds" if isinstance(seen_as, Holder) else "asked for first"
+    if _stopped_loops:
+        loop = getattr(who, "get_loop", lambda: None)()
+        if loop in _stopped_loops:
+            yield _stopped_loops[loop]
 
 
 def _named(who: object) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from holdfast.locks.table import Claim
-from holdfast.locks.terms import Holder, Owner, Waiter
+from holdfast.locks.terms import Holder, Mode, Owner, Waiter
 
 __all__ = ["Driver", "Guarantees", "OpenDriver", "Options", "Told"]
 
@@ -88,6 +88,11 @@ class Driver(Protocol):
 
     def blockers(self, claim: Claim) -> list[tuple[Holder | Waiter, Claim | None]]:
         """Who is in the way of a waiting claim, with their claims where they are this process's."""
+        ...
+
+    def rivals(self, claim: Claim) -> list[tuple[str, Mode, Claim | None]]:
+        """The same in the bare: name, the mode of the one in the way, and its claim if it is this
+        process's. Asked before each wait, to find circles; so it should be quick."""
         ...
 
     def look(self, prefix: str) -> list[Holder | Waiter]:

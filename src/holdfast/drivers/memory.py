@@ -33,7 +33,7 @@ from holdfast.drivers.base import Guarantees, Options, Told
 from holdfast.drivers.owner import this_process
 from holdfast.errors import Closed, DriverError, LockLost, Unsupported
 from holdfast.locks.table import Claim, Seat, Table
-from holdfast.locks.terms import EXCLUSIVE, Holder, Owner, Waiter
+from holdfast.locks.terms import EXCLUSIVE, Holder, Mode, Owner, Waiter
 from holdfast.native import allocate_lock, get_ident
 
 __all__ = ["Lone", "Memory", "MemoryTable", "claim_of", "open_memory"]
@@ -169,11 +169,13 @@ class Memory:
     def blockers(self, claim: Claim) -> list[tuple[Holder | Waiter, Claim | None]]:
         """See :meth:`Driver.blockers <holdfast.drivers.base.Driver.blockers>`."""
         return self._alone(
-            lambda: (
-                [(self._seen(seat), seat.claim) for seat in self.table.blockers(claim)]
-                if claim.state == "waiting"
-                else []
-            )
+            lambda: [(self._seen(seat), seat.claim) for seat in self.table.blockers(claim)]
+        )
+
+    def rivals(self, claim: Claim) -> list[tuple[str, Mode, Claim | None]]:
+        """See :meth:`Driver.rivals <holdfast.drivers.base.Driver.rivals>`."""
+        return self._alone(
+            lambda: [(seat.name, seat.mode, seat.claim) for seat in self.table.blockers(claim)]
         )
 
     def look(self, prefix: str) -> list[Holder | Waiter]:
