@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from holdfast.doors.ask import Ask, ShortAsk
+from holdfast.doors.circles import forget_all
 from holdfast.doors.grant import Grant
 from holdfast.doors.mutex import Mutex, ShortMutex
 from holdfast.doors.sleep import identity
@@ -303,6 +304,7 @@ class Lockspace:
 
 def _forked() -> None:
     """In a fork's child, before anything else: hold nothing."""
+    forget_all()
     for space in tuple(_open):
         space._era += 1
         space._driver.forked()

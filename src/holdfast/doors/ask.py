@@ -122,8 +122,13 @@ class Ask:
         grant.who = None
         held = grant._drop()
         self._held = None
-        if grant._struck and task.uncancel() > grant._before and cancelled:
-            return  # somebody outside cancelled it too, and that one wins
+        if grant._struck:
+            # Ours may not have arrived yet, if the body ended without another await.
+            late = None if cancelled else await _late_cancellation()
+            if task.uncancel() > grant._before and (cancelled or late):
+                if late:
+                    raise late
+                return  # somebody outside cancelled it too, and that one wins
         if not held:
             _explain_leaving(grant)
 
@@ -203,9 +208,7 @@ class Ask:
     def _sleep(self, claim: Claim, sleep: Sleeper, timeout: float | None) -> None:
         began = monotonic()
         sleep_through(claim, sleep, timeout)
-        if claim.state == "waiting":
-            raise self._timed_out(claim, monotonic() - began)
-        _refuse_lost(claim)
+        self._refuse_unless_held(claim, monotonic() - began)
 
     async def _await(self, grant: Grant, timeout: float | None) -> None:
         """The tasks' door. On any exception, cancellation included, nothing is held or awaited."""
@@ -226,14 +229,17 @@ class Ask:
     async def _nap(self, claim: Claim, nap: Any, timeout: float | None) -> None:
         began = monotonic()
         await nap.sleep(timeout)
-        if claim.state == "waiting":
-            raise self._timed_out(claim, monotonic() - began)
-        _refuse_lost(claim)
+        self._refuse_unless_held(claim, monotonic() - began)
 
-    def _timed_out(self, claim: Claim, waited: float) -> LockTimeout:
-        seen = [each for each, _ in self._space._driver.blockers(claim)]
-        holders = [each for each in seen if isinstance(each, Holder)]
-        return LockTimeout(claim.names, holders or seen, waited)
+    def _refuse_unless_held(self, claim: Claim, waited: float) -> None:
+        if claim.state == "waiting":
+            seen = [each for each, _ in self._space._driver.blockers(claim)]
+            holders = [each for each in seen if isinstance(each, Holder)]
+            if claim.state == "waiting":  # and was not granted while we looked who is in the way
+                raise LockTimeout(claim.names, holders or seen, waited)
+        if claim.state == "lost":
+            assert claim.error is not None
+            raise claim.error
 
 
 class ShortAsk(Ask):
@@ -274,7 +280,7 @@ class ShortAsk(Ask):
         trace: TracebackType | None,
     ) -> None:
         grant = self._held
-        lines = self._space._table.lines
+        lines = self._space._lent.lines
         name = self._name
         # The run `give`.
         try:
@@ -312,7 +318,7 @@ class ShortAsk(Ask):
         trace: TracebackType | None,
     ) -> Awaitable[None]:
         grant = self._held
-        lines = self._space._table.lines
+        lines = self._space._lent.lines
         name = self._name
         # The run `give`.
         try:
@@ -336,12 +342,6 @@ class _Done:
 DONE: Awaitable[None] = _Done()
 
 
-def _refuse_lost(claim: Claim) -> None:
-    if claim.state == "lost":
-        assert claim.error is not None
-        raise claim.error
-
-
 def _explain_leaving(grant: Grant) -> None:
     """Why a body that is being left did not hold any more; quiet in the child of a fork."""
     lost = grant._lost()
@@ -349,6 +349,16 @@ def _explain_leaving(grant: Grant) -> None:
         raise lost
     if not grant._space._was_forked(grant):
         raise NotHeld(grant.names)
+
+
+async def _late_cancellation() -> BaseException | None:
+    from asyncio import CancelledError, sleep
+
+    try:
+        await sleep(0)
+    except CancelledError as cancelled:
+        return cancelled
+    return None
 
 
 def _is_cancellation(kind: type[BaseException] | None) -> bool:

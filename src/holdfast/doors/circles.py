@@ -21,7 +21,7 @@ from holdfast.errors import Deadlock
 from holdfast.locks.table import Claim
 from holdfast.locks.terms import Mode
 
-__all__ = ["HasRivals", "Waiting"]
+__all__ = ["HasRivals", "Waiting", "forget_all"]
 
 
 class HasRivals(Protocol):
@@ -64,6 +64,12 @@ _waits: dict[object, Waiting] = {}
 
 _stopped_loops: dict[object, object] = {}
 """Event loops whose thread waits in a blocking call: none of their tasks can go on."""
+
+
+def forget_all() -> None:
+    """In a fork's child: those who waited are not here."""
+    _waits.clear()
+    _stopped_loops.clear()
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,7 +148,7 @@ class ShortMutex(Mutex):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        lines = self._space._table.lines
+        lines = self._space._lent.lines
         # The run `give`.
         try:
             if lines[self._name] is self:

@@ -56,10 +56,11 @@ class ThreadSleeper:
 class GreenSleeper:
     """A greenlet of eventlet or gevent: its hub waits for a descriptor."""
 
-    __slots__ = ("_fd", "_wait")
+    __slots__ = ("_fd", "_lock", "_wait")
 
     def __init__(self, wait: Callable[[int, float | None], None]) -> None:
         self._wait = wait
+        self._lock = allocate_lock()
         self._fd = eventfd(0, EVENT_FLAGS)
 
     def sleep(self, timeout: float | None) -> None:
@@ -68,14 +69,16 @@ class GreenSleeper:
 
     def wake(self) -> None:
         """Wake it, now or when it goes to sleep."""
-        # Read once: the sleeper may close and another thread reuse the number. A claim is told
-        # only while it has not been dropped, and it is dropped before the close.
-        if (fd := self._fd) >= 0:
-            eventfd_write(fd, 1)
+        # Locked, for the sleeper may give up and close in this moment, somebody else open a file
+        # and get the same number, and we write into that.
+        with self._lock:
+            if self._fd >= 0:
+                eventfd_write(self._fd, 1)
 
     def close(self) -> None:
         """Give the descriptor back."""
-        fd, self._fd = self._fd, -1
+        with self._lock:
+            fd, self._fd = self._fd, -1
         close(fd)
 
 
