@@ -47,12 +47,15 @@ class Waiting:
         if self._loop is not None:
             _stopped_loops[self._loop] = self.who
         try:
-            circle = _circle(self, self.who, {self.who})
-            if circle and all(step.is_there() for step in circle):
-                raise Deadlock([str(step) for step in circle])
+            self._refuse_circle()
         except BaseException:
             self.__exit__()
             raise
+
+    def _refuse_circle(self) -> None:
+        circle = _circle(self, self.who, {self.who})
+        if circle and all(step.is_there() for step in circle):
+            raise Deadlock([str(step) for step in circle])
 
     def __exit__(self, *_: object) -> None:
         _waits.pop(self.who, None)
@@ -86,9 +89,8 @@ class _Step:
 
     def __str__(self) -> str:
         has = "holds" if self.rival.state == "held" else "asked for first"
-        return f"{_named(self.waiting.who)} waits for {self.name!r}, which " + (
-            f"{_named(self.rival.who)} {has}"
-        )
+        me, other = _named(self.waiting.who), _named(self.rival.who)
+        return f"{me} waits for {self.name!r}, which {other} {has}"
 
 
 def _circle(waiting: Waiting, start: object, seen: set[object]) -> list[_Step]:
