@@ -11,7 +11,7 @@ bin := .venv/bin
 unexport HOLDFAST_SPACE
 
 run: venv  ## the main job on a real disk image: contention, kill -9, live table, verified bytes
-	$(bin)/python examples/main_job.py $(ARGS)
+	$(bin)/python examples/main_job $(ARGS)
 
 test: check  ## check, then every test except the soak: what CI runs
 	$(bin)/python -m pytest $(ARGS)

@@ -12,7 +12,6 @@ import pytest
 from tests.house.source import ROOT
 
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
-OF_ITS_OWN = {"main_job.py"}  # test_main_job.py: it runs for longer and prints what it measures
 
 
 def expected_of(path: Path) -> str:
@@ -26,9 +25,7 @@ def expected_of(path: Path) -> str:
     return "\n".join(reversed(block))
 
 
-@pytest.mark.parametrize(
-    "path", [path for path in EXAMPLES if path.name not in OF_ITS_OWN], ids=lambda path: path.stem
-)
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_prints_what_it_says(path: Path, tmp_path: Path):
     ran = subprocess.run(
         [sys.executable, "-W", "error", path],
