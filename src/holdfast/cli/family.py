@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from contextlib import suppress
 
 from holdfast.cli.failure import complain
 
-__all__ = ["adopt_orphans", "descends_from", "signal_descendants"]
+__all__ = ["adopt_orphans", "ancestors", "descends_from", "signal_descendants"]
 
 PR_SET_CHILD_SUBREAPER = 36
 
@@ -32,9 +33,13 @@ def signal_descendants(number: int) -> None:
 
 def descends_from(pid: int, ancestor: int) -> bool:
     """Whether *pid* is *ancestor* or one of its descendants; False for a process that has gone."""
-    while pid > 1 and pid != ancestor:
-        pid = _parent(pid)
-    return pid == ancestor
+    return pid == ancestor or ancestor in ancestors(pid)
+
+
+def ancestors(pid: int) -> Iterator[int]:
+    """Its parent, that one's parent, and so on; none for a process that has gone."""
+    while pid := _parent(pid):
+        yield pid
 
 
 def _children() -> dict[int, list[int]]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from holdfast.cli.circles import Circle, circles, step
+from holdfast.cli.circles import Process, circles
+from holdfast.cli.family import ancestors
 from holdfast.cli.words import age
+from holdfast.drivers.owner import boot_id, start_time
 from holdfast.locks.terms import Holder, Owner, Waiter
 
 __all__ = ["Entry", "as_json", "circle_lines", "rows"]
@@ -23,7 +25,7 @@ def as_json(entries: Sequence[Entry]) -> str:
     record = {
         "version": FORMAT_VERSION,
         "entries": [each.as_dict() for each in entries],
-        "circles": [[each.id for each in circle] for circle in circles(entries)],
+        "circles": [[step.waiter.id for step in each] for each in circles(entries, _parents)],
     }
     return json.dumps(record, ensure_ascii=False)
 
@@ -76,15 +78,15 @@ def _command(command: str) -> str:
 
 def circle_lines(entries: Sequence[Entry]) -> list[str]:
     """A sentence for each circle, and what to do about them."""
-    lines = [f"circle: {_sentence(circle, entries)}" for circle in circles(entries)]
+    found = circles(entries, _parents)
+    lines = [f"circle: {'; '.join(map(str, circle))}" for circle in found]
     if lines:
-        lines.append(
-            "In a circle each waits for the next: end one of them, unless another of its threads"
-            " will let go."
-        )
+        lines.append("Those in a circle wait for each other: end one, unless a thread will let go.")
     return lines
 
 
-def _sentence(circle: Circle, entries: Sequence[Entry]) -> str:
-    after = (*circle[1:], circle[0])
-    return "; ".join(step(each, next_, entries) for each, next_ in zip(circle, after, strict=True))
+def _parents(owner: Owner) -> Iterator[Process]:
+    """The processes that it descends from, as far as this host can tell."""
+    if owner.boot == boot_id() and owner.start == start_time(owner.pid):
+        for pid in ancestors(owner.pid):
+            yield owner.host, owner.boot, pid, start_time(pid)
