@@ -147,8 +147,6 @@ class Memory:
 
     def submit(self, claim: Claim, tell: Told | None) -> bool:
         """See :meth:`Driver.submit <holdfast.drivers.base.Driver.submit>`."""
-        if self._inside == get_ident():
-            raise DriverError("a signal handler or finaliser that runs inside an ask cannot ask")
         claim.since = time()
         if tell is not None:
             claim.tell = tell
@@ -162,30 +160,38 @@ class Memory:
             # A finaliser or handler interrupted us inside the mutex: the one interrupted does it.
             self._left.append(claim)
             return claim.state == "held"
-        held = self._alone(lambda: self._leave(claim))
-        self._spread()
+        try:
+            held = self._alone(lambda: self._leave(claim))
+            self._spread()
+        except BaseException:
+            # Interrupted (Ctrl-C): nobody may come back to finish it, and others may sleep.
+            self._left.append(claim)
+            self._spread()
+            raise
         return held
 
     def blockers(self, claim: Claim) -> list[tuple[Holder | Waiter, Claim | None]]:
         """See :meth:`Driver.blockers <holdfast.drivers.base.Driver.blockers>`."""
-        return self._alone(
+        return self._read(
             lambda: [(self._seen(seat), seat.claim) for seat in self.table.blockers(claim)]
         )
 
     def rivals(self, claim: Claim) -> list[tuple[str, Mode, Claim | None]]:
         """See :meth:`Driver.rivals <holdfast.drivers.base.Driver.rivals>`."""
-        return self._alone(
+        return self._read(
             lambda: [(seat.name, seat.mode, seat.claim) for seat in self.table.blockers(claim)]
         )
 
     def look(self, prefix: str) -> list[Holder | Waiter]:
         """See :meth:`Driver.look <holdfast.drivers.base.Driver.look>`."""
-        return self._alone(lambda: list(self._look(prefix)))
+        return self._read(lambda: list(self._look(prefix)))
 
     def break_(self, name: str, id: str, why: str) -> bool:
         """See :meth:`Driver.break_ <holdfast.drivers.base.Driver.break_>`."""
-        broken = self._alone(lambda: self._break(name, id, why))
-        self._spread()
+        try:
+            broken = self._alone(lambda: self._break(name, id, why))
+        finally:
+            self._spread()
         return broken
 
     def forked(self) -> None:
@@ -208,12 +214,22 @@ class Memory:
         """*act*, inside the mutex. No call stands between taking it and marking who is inside, so
         no handler can run there and find it taken by its own thread, unmarked."""
         me = get_ident()
+        if self._inside == me:
+            raise DriverError("a signal handler or finaliser that runs inside an ask cannot ask")
         with self._mutex:
             self._inside = me
             try:
                 return act()
             finally:
                 self._inside = 0
+
+    def _read(self, act: Callable[[], T]) -> T:
+        """The same for one that changes nothing; but a finaliser may have run inside it."""
+        try:
+            return self._alone(act)
+        finally:
+            if self._left:
+                self._spread()
 
     def _enter(self, claim: Claim, stay: bool) -> bool:
         if self._closed:
@@ -235,7 +251,13 @@ class Memory:
     def _break(self, name: str, id: str, why: str) -> bool:
         for seat in self.table.line_of(name):
             if seat.held and self._id(seat.claim) == id:
-                self.table.lose(seat.claim, LockLost(seat.claim.names, f"it was broken: {why}"))
+                lost = LockLost(seat.claim.names, f"it was broken: {why}")
+                try:
+                    self.table.lose(seat.claim, lost)
+                except BaseException:
+                    if seat.claim.state == "lost":
+                        self._left.append(seat.claim)  # the rest is done when it is our turn
+                    raise
                 return True
         return False
 
@@ -264,7 +286,7 @@ class Memory:
 
     def _look(self, prefix: str) -> Iterator[Holder | Waiter]:
         for name in sorted(name for name in tuple(self.table.lines) if name.startswith(prefix)):
-            found = self.table.lines.get(name, ())
+            found = self.table.lines.get(name, [])  # a lone one may have left meanwhile
             line = found if found.__class__ is list else claim_of(name, found).seats
             for seat in sorted(line, key=lambda seat: not seat.held):
                 yield self._seen(seat)
