@@ -119,3 +119,18 @@ def test_run_loads_only_what_it_needs():
 
 def test_a_table_for_a_pipe_does_not_load_rich():
     assert "rich" not in loaded_by("import holdfast.cli.ls, holdfast.cli.who, holdfast.cli.doctor")
+
+
+def test_a_full_disk_is_said(holdfast: HoldfastRunner):
+    with open("/dev/full", "w") as full:
+        ran = holdfast("--help", stdout=full)
+    assert ran.returncode == 1
+    assert "No space left" in one_sentence(ran.stderr)
+
+
+@pytest.mark.parametrize("closed", ["1>&-", "2>&-", "0<&- 1>&- 2>&-"])
+def test_closed_standard_streams_change_no_status(holdfast: HoldfastRunner, closed: str):
+    for args, status in (("ls", 0), ("who vm-1", 1), ("fly", 2), ("run vm-1 -- sh -c 'exit 7'", 7)):
+        script = f"{SCRIPT} {args} {closed}"
+        ran = subprocess.run(["bash", "-c", script], env=holdfast.environment, check=False)
+        assert (args, ran.returncode) == (args, status)

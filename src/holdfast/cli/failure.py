@@ -30,5 +30,6 @@ class Failure(click.ClickException):
 def complain(sentence: str, status: int = OTHER) -> int:
     """Say it on stderr; the status, for whoever returns it."""
     with suppress(OSError):  # nobody listens; the status still tells
-        print(f"holdfast: {sentence}", file=sys.stderr, flush=True)
+        if sys.stderr is not None:
+            print(f"holdfast: {sentence}", file=sys.stderr, flush=True)
     return status

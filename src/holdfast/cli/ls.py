@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import select
-import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from time import time
@@ -20,6 +19,8 @@ if TYPE_CHECKING:
     from holdfast import Lockspace
 
 __all__ = ["ls"]
+
+STDOUT = 1
 
 
 @click.command(
@@ -61,7 +62,7 @@ def _print(entries: list[Entry], space: str, json: bool) -> None:
     if json:
         print(as_json(entries), flush=True)
     else:
-        show(_table(entries, space))
+        show(_table(entries, space), flush=True)
 
 
 def _watch(looks: Iterator[list[Entry]], space: str, json: bool) -> None:
@@ -72,7 +73,6 @@ def _watch(looks: Iterator[list[Entry]], space: str, json: bool) -> None:
     for entries in looks:
         if entries != seen:
             _print(entries, space, json)
-            sys.stdout.flush()
         seen = entries
 
 
@@ -87,11 +87,13 @@ def _draw_live(looks: Iterator[list[Entry]], space: str) -> None:
 def _looks(locks: Lockspace, prefix: str, interval: float) -> Iterator[list[Entry]]:
     """A snapshot every *interval*, until whoever reads stdout has gone."""
     reader = select.poll()
-    reader.register(sys.stdout.fileno(), 0)
+    reader.register(STDOUT, 0)
     while True:
         yield locks.snapshot(prefix)
         # No events were asked for, so this sleeps; an error is told all the same: a closed pipe.
-        if any(what & select.POLLERR for _, what in reader.poll(interval * 1000)):
+        if any(
+            what & (select.POLLERR | select.POLLNVAL) for _, what in reader.poll(interval * 1000)
+        ):
             raise BrokenPipeError
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib import import_module
 from typing import NamedTuple
 
@@ -85,32 +85,32 @@ def cli() -> None:
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Run the command line and give its exit status; never raises but for SystemExit."""
+    """Run the command line and give its exit status."""
+    status = _run(args)
     try:
-        return _quietly_flushed(lambda: _run(args))
-    except BrokenPipeError:
-        # The reader has gone (`| head`). Nothing may be written any more, at exit neither.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return OTHER
+        if sys.stdout is not None:
+            sys.stdout.flush()  # a reader that has gone, or a full disk, shows here at the latest
+    except OSError as error:
+        status = _nowhere_to_print(error)
+    return status
 
 
 def _run(args: Sequence[str] | None) -> int:
     try:
         status = cli.main(args=args, prog_name="holdfast", standalone_mode=False)
         return status if isinstance(status, int) else 0
-    except BrokenPipeError:
-        raise
+    except BrokenPipeError as error:
+        return _nowhere_to_print(error)
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
     except Exception as error:
         return _explain(error)
 
 
-def _quietly_flushed(run: Callable[[], int]) -> int:
-    """What *run* gives, once all output is out: a reader that has gone shows here at the latest."""
-    status = run()
-    sys.stdout.flush()
-    return status
+def _nowhere_to_print(error: OSError) -> int:
+    """Nothing may be written any more, at exit neither; only a broken pipe needs no explanation."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return OTHER if isinstance(error, BrokenPipeError) else complain(f"cannot print: {error}")
 
 
 def _explain(error: Exception) -> int:

@@ -28,15 +28,15 @@ class Table:
 
 def is_terminal() -> bool:
     """Whether a person looks at stdout."""
-    return sys.stdout.isatty()
+    return sys.stdout is not None and sys.stdout.isatty()
 
 
-def show(table: Table) -> None:
+def show(table: Table, *, flush: bool = False) -> None:
     """Print it in the way that fits where it goes."""
     if is_terminal():
         console().print(drawn(table))
     else:
-        print(plain(table))
+        print(plain(table), flush=flush)
 
 
 def plain(table: Table) -> str:
