@@ -290,8 +290,11 @@ class Lockspace:
         return held
 
     def _was_forked(self, grant: Grant) -> bool:
-        """Whether the grant was the parent's and this is a fork's child."""
-        return grant.claim is None or grant._era != self._era
+        """Whether the grant was the parent's and this is a fork's child.
+
+        One by the short cut has no era, unless its user released it.
+        """
+        return getattr(grant, "_era", None) != self._era
 
     def _emit(self, kind: Kind, names: tuple[str, ...], id: str) -> None:
         if self._listeners:

@@ -84,6 +84,8 @@ class Ask:
         try:
             self._wait(grant, self._timeout)
         except BaseException:
+            # Once more: a second exception may have ended the first time half-way.
+            grant._drop()
             self._held = None
             raise
         return grant
@@ -103,12 +105,14 @@ class Ask:
                 _explain_leaving(grant)
 
     async def __aenter__(self) -> Grant:
+        before = _current_task().cancelling()
         grant = self._new_hold()
-        grant._before = _current_task().cancelling()
+        grant._before = before
         grant._struck = False
         try:
             await self._await(grant, self._timeout)
         except BaseException:
+            grant._drop()
             self._held = None
             raise
         return grant
@@ -141,8 +145,12 @@ class Ask:
         return self._leave_async(_is_cancellation(kind))
 
     def __del__(self) -> None:
-        if self._held is not None:
-            self._held._drop()
+        try:
+            grant = self._held
+        except AttributeError:
+            return  # an exception struck while it was being made
+        if grant is not None:
+            grant._drop()
 
     def __repr__(self) -> str:
         wants = ", ".join(f"{name!r}: {mode}" for name, mode in self.wants)
@@ -257,20 +265,19 @@ class ShortAsk(Ask):
         return ((self._name, EXCLUSIVE),)
 
     def __enter__(self) -> Grant:
-        if self._held is None:
-            space = self._space
-            grant = Grant()
-            grant._space = space
-            grant._name = name = self._name
-            grant.claim = None
-            grant.who = space._who()
-            grant.since = time()
-            table = space._table
-            # The run `take`.
-            if name not in table.lines:
-                table.last = grant.number = table.last + 1
-                table.lines[name] = self._held = grant
-                return grant
+        space = self._space
+        grant = Grant()
+        grant._space = space
+        grant._name = name = self._name
+        grant.claim = None
+        grant.who = space._who()
+        grant.since = time()
+        table = space._table
+        # The run `take`; it is only here that nobody else can have entered this ask.
+        if name not in table.lines and self._held is None:
+            table.last = grant.number = table.last + 1
+            table.lines[name] = self._held = grant
+            return grant
         return Ask.__enter__(self)
 
     def __exit__(
@@ -293,22 +300,21 @@ class ShortAsk(Ask):
         Ask.__exit__(self, kind, error, trace)
 
     async def __aenter__(self) -> Grant:
-        if self._held is None:
-            space = self._space
-            grant = Grant()
-            grant._space = space
-            grant._name = name = self._name
-            grant.claim = None
-            grant.who = task = _current_task()
-            grant._before = task.cancelling()
-            grant._struck = False
-            grant.since = time()
-            table = space._table
-            # The run `take`.
-            if name not in table.lines:
-                table.last = grant.number = table.last + 1
-                table.lines[name] = self._held = grant
-                return grant
+        space = self._space
+        grant = Grant()
+        grant._space = space
+        grant._name = name = self._name
+        grant.claim = None
+        grant.who = task = _current_task()
+        grant._before = task.cancelling()
+        grant._struck = False
+        grant.since = time()
+        table = space._table
+        # The run `take`.
+        if name not in table.lines and self._held is None:
+            table.last = grant.number = table.last + 1
+            table.lines[name] = self._held = grant
+            return grant
         return await Ask.__aenter__(self)
 
     def __aexit__(
@@ -366,8 +372,8 @@ def _is_cancellation(kind: type[BaseException] | None) -> bool:
 
 
 def _current_task() -> Any:
-    """The asyncio task that runs; asyncio is loaded, because one runs."""
-    task = sys.modules["asyncio"].current_task()
+    """The asyncio task that runs; if asyncio is not loaded, none does."""
+    task = sys.modules["asyncio"].current_task() if _running_loop() else None
     if task is None:
         raise RuntimeError("`async with locks(...)` needs to run in an asyncio task")
     return task

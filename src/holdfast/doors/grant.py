@@ -5,7 +5,8 @@ from __future__ import annotations
 import warnings
 import weakref
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Literal
 
 from holdfast.drivers.memory import claim_of
 from holdfast.errors import LockLost, NotHeld
@@ -87,9 +88,10 @@ class Grant:
     @property
     def held(self) -> bool:
         """False from the moment that its loss or release is known, or its deadline past."""
-        if self.claim is None:
-            return self._space._has_lone(self._name, self)
-        return self.claim.state == "held"
+        if self.claim is None and self._space._has_lone(self._name, self):
+            return True
+        # Looked at again: it may have been unfolded in between.
+        return self.claim is not None and self.claim.state == "held"
 
     def ensure_held(self) -> None:
         """Raises LockLost if it was lost, NotHeld if it was released."""
@@ -109,6 +111,7 @@ class Grant:
         name, claim = self.names[0], self.claim
         if not self._drop():
             raise self._lost() or NotHeld(self.names)
+        self._era = self._space._era
         if claim is None and self.claim is None:
             self.claim = _gone(name, self)
 
@@ -121,8 +124,9 @@ class Grant:
         lost = self._lost()
         if lost is not None:
             watch = self._watching()
-            while watch:
-                watch.pop()(lost)
+            with suppress(IndexError):  # another thread called the last one
+                while watch:
+                    _tell_one(watch.pop(0), lost)
             self._interrupt()
 
     def _watching(self) -> list[OnLost]:
@@ -143,7 +147,8 @@ class Grant:
         """If a task holds it in ``async with``, cancel its body."""
         who: Any = self.who
         if hasattr(who, "uncancel"):
-            who.get_loop().call_soon_threadsafe(self._cancel)
+            with suppress(RuntimeError):  # the loop was closed under its task
+                who.get_loop().call_soon_threadsafe(self._cancel)
 
     def _cancel(self) -> None:
         """Runs in the loop's own thread; once the body has been left ``who`` is None."""
@@ -169,7 +174,7 @@ class HandGrant(Grant):
 
     __slots__ = ("_handed",)
 
-    _handed: bool
+    _handed: Literal["out", "back"]
 
     def tell_me(self, claim: Claim) -> None:
         """Have *claim* tell this grant for as long as its user keeps it."""
@@ -184,15 +189,20 @@ class HandGrant(Grant):
 
     def handed(self) -> Grant:
         """The last step of acquiring: from now on only the user releases it."""
-        self._handed = True
+        self._handed = "out"
         return self
 
+    def release(self) -> None:
+        """Give it back. Raises NotHeld if that was done before, LockLost if it was lost."""
+        Grant.release(self)
+        self._handed = "back"
+
     def __del__(self) -> None:
-        claim = getattr(self, "claim", None)
-        if claim is None or claim.state != "held":
+        claim, handed = getattr(self, "claim", None), getattr(self, "_handed", "")
+        if claim is None or handed == "back":
             return
-        if not getattr(self, "_handed", False):
-            self._drop()  # an exception struck on the way out of acquire()
+        if not (handed and claim.state == "held"):
+            self._drop()  # an exception may have struck on the way out of acquire() or release()
             return
         names = ", ".join(map(repr, claim.names))
         warnings.warn(
@@ -201,6 +211,16 @@ class HandGrant(Grant):
             stacklevel=2,
             source=self,
         )
+
+
+def _tell_one(callback: OnLost, lost: LockLost) -> None:
+    """Whoever tells is often a stranger to the callback, and must not suffer from its errors."""
+    try:
+        callback(lost)
+    except Exception:
+        from logging import getLogger
+
+        getLogger("holdfast").exception("a callback of on_lost() failed; %s", lost)
 
 
 def _gone(name: str, lone: Grant) -> Claim:

@@ -26,7 +26,7 @@ class Mutex:
     mutexes of one name exclude each other, and each is released through itself.
     """
 
-    __slots__ = ("__weakref__", "_ask", "_name", "_space", "claim")
+    __slots__ = ("__weakref__", "_ask", "_era", "_name", "_space", "claim")
 
     claim: Claim | None
 
@@ -34,6 +34,7 @@ class Mutex:
         self._space = space
         self._name = name
         self._ask = ask
+        self._era = space._era
         self.claim = None
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
@@ -42,14 +43,19 @@ class Mutex:
         claim = Claim(self._ask.wants)
         sleep = sleeper()
         try:
-            if not self._space._driver.submit(claim, None if limit == 0 else sleep.wake):
-                sleep_through(claim, sleep, limit)
+            try:
+                if not self._space._driver.submit(claim, None if limit == 0 else sleep.wake):
+                    sleep_through(claim, sleep, limit)
+            finally:
+                sleep.close()
+            # No call between the store and the way out: an exception finds both done, or neither.
+            if claim.state == "held":
+                self.claim = claim
+                return True
         except BaseException:
             self._space._drop(claim)
             raise
-        finally:
-            sleep.close()
-        return self._settled(claim)
+        return self._refused(claim)
 
     def release(self) -> None:
         """Give it back. Raises NotHeld (a RuntimeError) if it is not locked, LockLost if lost."""
@@ -59,6 +65,9 @@ class Mutex:
         held = self._space._drop(claim)
         if self.claim is claim:
             self.claim = None
+        if self._era != self._space._era:
+            self._era = self._space._era
+            return  # a fork's child leaves what its parent entered
         if not held:
             raise claim.error or NotHeld((self._name,), "release unlocked lock")
 
@@ -85,10 +94,13 @@ class Mutex:
         try:
             if not self._space._driver.submit(claim, nap.wake):
                 await nap.sleep(None)
+            if claim.state == "held":
+                self.claim = claim
+                return
         except BaseException:
             self._space._drop(claim)
             raise
-        self._settled(claim)
+        self._refused(claim)
 
     async def __aexit__(
         self,
@@ -98,15 +110,12 @@ class Mutex:
     ) -> None:
         self.release()
 
-    def _settled(self, claim: Claim) -> bool:
-        """The waiting is over: whether *claim* is held, and what ``release`` gives back."""
+    def _refused(self, claim: Claim) -> bool:
+        """The waiting is over, and *claim* was not granted, or not before it was too late."""
+        self._space._drop(claim)
         if claim.state == "lost":
             assert claim.error is not None
             raise claim.error
-        if claim.state == "held":
-            self.claim = claim
-            return True
-        self._space._drop(claim)
         return False
 
     def _at_fork_reinit(self) -> None:
@@ -132,8 +141,8 @@ class ShortMutex(Mutex):
     """Anyone may release it."""
 
     def __enter__(self) -> bool:
-        table = self._space._table
         now = time()
+        table = self._space._table
         # The run `take`.
         if self._name not in table.lines:
             table.last = self.number = table.last + 1

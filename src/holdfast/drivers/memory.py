@@ -200,8 +200,8 @@ class Memory:
         self._inside = 0
         self._left.clear()
         self.__dict__.pop("owner", None)
-        for line in self.table.lines.values():
-            for seat in line if line.__class__ is list else ():
+        for name in tuple(self.table.lines):
+            for seat in self.table.line_of(name):
                 seat.claim.state = "gone"
         self.table.clear()
 
