@@ -56,30 +56,42 @@ class ThreadSleeper:
 class GreenSleeper:
     """A greenlet of eventlet or gevent: its hub waits for a descriptor."""
 
-    __slots__ = ("_fd", "_lock", "_wait")
+    __slots__ = ("_event", "_wait")
 
     def __init__(self, wait: Callable[[int, float | None], None]) -> None:
         self._wait = wait
-        self._lock = allocate_lock()
-        self._fd = eventfd(0, EVENT_FLAGS)
+        self._event: _Event | None = _Event(eventfd(0, EVENT_FLAGS))
 
     def sleep(self, timeout: float | None) -> None:
         """Until woken, or *timeout* seconds have passed; other greenlets run meanwhile."""
-        self._wait(self._fd, timeout)
+        if (event := self._event) is not None:
+            self._wait(event.fd, timeout)
 
     def wake(self) -> None:
         """Wake it, now or when it goes to sleep."""
-        # Locked, for the sleeper may give up and close in this moment, somebody else open a file
-        # and get the same number, and we write into that.
-        with self._lock:
-            if self._fd >= 0:
-                eventfd_write(self._fd, 1)
+        if (event := self._event) is not None:
+            eventfd_write(event.fd, 1)
 
     def close(self) -> None:
         """Give the descriptor back."""
-        with self._lock:
-            fd, self._fd = self._fd, -1
-        close(fd)
+        self._event = None
+
+
+class _Event:
+    """An event descriptor, closed when nobody refers to it any more.
+
+    The sleeper may give up while another thread is about to wake it. Were it closed then, somebody
+    else could open a file, get the same number, and have that written to. A lock would not do: a
+    signal handler inside it may wake the same sleeper.
+    """
+
+    __slots__ = ("fd",)
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+
+    def __del__(self) -> None:
+        close(self.fd)
 
 
 class _TimedOutError(Exception):
