@@ -30,11 +30,11 @@ from holdfast.drivers.filespace.layout import (
     R_STATE,
     R_TICKET,
     R_TOKEN,
-    SINCE,
     SOFT,
     TANGLED,
     WAIT,
     Map,
+    bits_of,
 )
 from holdfast.locks.queue import blockers, token_of
 from holdfast.locks.terms import Mode
@@ -103,21 +103,38 @@ class Board:
         """The queue of that name, in order of arrival."""
         line = self._lines.get(key)
         if line is None:
-            line = self._lines[key] = sorted(self._read(key), key=_ticket)
-            for index, spot in enumerate(line):
-                spot.index = index
+            line = self._lines[key] = []
+            for spot in self._read(key):
+                spot.index = len(line)
                 spot.line = line
+                line.append(spot)
         return line
 
+    def _front(self, key: Key) -> Iterator[Spot]:
+        """The queue of that name up to the first who waits for it exclusively: that one bars all
+        behind it, so nobody there holds or may be granted."""
+        if key in self._lines:
+            yield from self._lines[key]
+            return
+        line: list[Spot] = []
+        for spot in self._read(key):
+            spot.index = len(line)
+            spot.line = line
+            line.append(spot)
+            if spot.mode.kind == "exclusive" and not spot.held:
+                break
+        yield from line
+
     def _read(self, key: Key) -> Iterator[Spot]:
-        words = self._words
+        """Chains are in order of arrival: who comes is put at the end, or was alone."""
+        words, map_ = self._words, self._map
         name_hash, name = key
         at = words[INDEX + (name_hash & BUCKET_MASK)]
         while at:
-            if words[at + R_HASH] == name_hash and self._map.name_at(at) == name:
+            if words[at + R_HASH] == name_hash and map_.name_at(at) == name:
                 first = words[at + R_FIRST]
                 held = words[first + R_STATE] == HELD
-                spot = Spot(at, first, self._map.mode_at(at), held, words[at + R_TICKET])
+                spot = Spot(at, first, map_.mode_at(at), held, words[at + R_TICKET])
                 spot.token = words[at + R_TOKEN]
                 self._spots[at] = spot
                 yield spot
@@ -159,9 +176,9 @@ class Board:
             words[spot.at + R_TOKEN] = spot.token = token_of(spot.line, spot, self.fresh)
         if words[first + R_KIND] & TANGLED:
             words[H_TANGLED] -= 1
-        now = time()
+        now = bits_of(time())
         for spot in spots:
-            SINCE.pack_into(self._map.raw, (spot.at + R_SINCE) * 8, now)
+            words[spot.at + R_SINCE] = now
         words[first + R_STATE] = HELD
         for spot in spots:
             spot.held = True
@@ -206,19 +223,29 @@ class Board:
     def _hopeful(self, keys: list[Key]) -> Iterable[int]:
         """The waiters of these names in order of arrival; nobody behind a barred one if one."""
         if len(keys) == 1:
-            return _until_barred(self.line(keys[0]))
+            return (spot.first for spot in self._front(keys[0]) if not spot.held)
         waiting = {spot.ticket: spot.first for key in keys for spot in self.line(key)}
         return [waiting[ticket] for ticket in sorted(waiting)]
 
     def reguard(self, keys: Iterable[Key], gone: set[int]) -> None:
         """Give a new guard to each waiter of these names whose guard is *gone*, soft or unset."""
         words = self._words
-        spots = (spot for key in keys for spot in self.line(key) if not spot.held)
-        for first in dict.fromkeys(spot.first for spot in spots):
+        for first in dict.fromkeys(first for key in keys for first in self._waiters(key[0])):
             guard = words[first + R_GUARD]
             if guard <= SOFT or guard in gone:
                 words[first + R_GUARD] = self.guard(first)
                 self.moved.append(first)
+
+    def _waiters(self, name_hash: int) -> Iterator[int]:
+        """Those who wait for a name with that hash; a stranger among them does no harm here."""
+        words = self._words
+        at = words[INDEX + (name_hash & BUCKET_MASK)]
+        while at:
+            if words[at + R_HASH] == name_hash:
+                first = words[at + R_FIRST]
+                if words[first + R_STATE] == WAIT:
+                    yield first
+            at = words[at + R_NEXT]
 
     def guard(self, first: int) -> int:
         """The newest record that must go before this waiter can be granted, or SOFT."""
@@ -241,16 +268,3 @@ class Board:
         if guard > SOFT:
             return {words[guard + R_MARK]}
         return {words[other.at + R_MARK] for other in self.blockers(first)}
-
-
-def _ticket(spot: Spot) -> int:
-    return spot.ticket
-
-
-def _until_barred(line: list[Spot]) -> Iterator[int]:
-    """The waiters of *line*, ending after one that stays: being exclusive, it bars all behind."""
-    for spot in line:
-        if not spot.held:
-            yield spot.first
-            if not spot.held and spot.mode.kind == "exclusive":
-                return

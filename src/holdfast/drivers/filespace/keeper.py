@@ -182,7 +182,7 @@ class Keeper:
         find it taken by its own thread and not see that.
         """
         me = get_ident()
-        patience = Patience()
+        patience = None
         while True:
             with self._gate:
                 self._inside = me
@@ -192,9 +192,10 @@ class Keeper:
                     self._inside = 0
             if done:
                 return done[0]
+            patience = patience or Patience()
             if not patience.pause():
                 self._ready().refuse_stuck()
-                patience = Patience()
+                patience = None
 
     def _once(self, act: Callable[[], T]) -> tuple[T] | None:
         """One attempt. After an exception ``H_INSIDE`` stays set, so the next to enter repairs;

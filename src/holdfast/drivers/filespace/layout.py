@@ -22,7 +22,7 @@ from typing import Any
 
 from holdfast.locks.terms import EXCLUSIVE, SHARED, Mode
 
-__all__ = ["Map", "chunk_at", "code_of", "entry_of", "slot_at", "text_of"]
+__all__ = ["Map", "bits_of", "chunk_at", "code_of", "entry_of", "slot_at", "text_of"]
 
 MAGIC = int.from_bytes(b"holdfst", "little")
 VERSION = 1
@@ -59,7 +59,7 @@ R_MARK, R_GUARD, R_SINCE, R_SIBLING, R_MORE, R_TEXT = range(8, 14)
 TEXT_BYTES = (RECORD_WORDS - R_TEXT) * 8
 FILL = Struct(f"=QQQQQQdQQ{TEXT_BYTES}s")  # from R_HASH on
 FILL_AT = R_HASH * 8
-SINCE = Struct("=d")
+SINCE, BITS = Struct("=d"), Struct("=Q")
 
 FREE, WAIT, HELD, BROKEN, MEMBER, MORE = range(6)
 SOFT = 1  # a guard: not one record, but all holders of slots
@@ -76,6 +76,12 @@ def code_of(mode: Mode, name_bytes: int) -> tuple[int, bytes]:
         return KINDS[mode.kind] | name_bytes << 8, b""
     group = mode.group.encode()
     return GROUP | name_bytes << 8 | len(group) << 24, group
+
+
+def bits_of(since: float) -> int:
+    """The word SINCE for that time."""
+    bits: int = BITS.unpack(SINCE.pack(since))[0]
+    return bits
 
 
 def text_of(raw: bytes) -> str:
@@ -130,7 +136,7 @@ class Map:
 
     def since_at(self, at: int) -> float:
         """When the ask of record *at* was made, or granted: seconds since the epoch."""
-        since: float = SINCE.unpack_from(self.raw, (at + R_SINCE) * 8)[0]
+        since: float = SINCE.unpack(BITS.pack(self.words[at + R_SINCE]))[0]
         return since
 
     def siblings(self, first: int) -> Iterator[int]:

@@ -15,6 +15,7 @@ import os
 import posix
 import signal
 import stat
+from _signal import SIG_DFL, SIGPIPE, getsignal  # type: ignore[import-not-found]  # no detour by enum
 from pathlib import Path
 from typing import Any
 
@@ -245,14 +246,14 @@ class Peers:
 
 def _write_quietly(peer: Peer) -> None:
     """Write one byte; no SIGPIPE, even in a program that wants to die of it."""
-    if signal.getsignal(signal.SIGPIPE) is not signal.SIG_DFL:
+    if getsignal(SIGPIPE) != SIG_DFL:
         posix.write(peer.fd, b"\0")
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGPIPE])
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [SIGPIPE])
     try:
         posix.write(peer.fd, b"\0")
     except BrokenPipeError:
-        signal.sigtimedwait([signal.SIGPIPE], 0)
+        signal.sigtimedwait([SIGPIPE], 0)
         raise
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -48,7 +48,6 @@ from holdfast.drivers.filespace.layout import (
     slot_at,
 )
 from holdfast.drivers.filespace.peers import fifo_name, is_alive
-from holdfast.drivers.owner import boot_id
 
 if TYPE_CHECKING:
     from holdfast.drivers.filespace.space import Space
@@ -59,19 +58,13 @@ __all__ = ["dead", "enter", "reap", "repair", "strays"]
 def enter(space: Space, mark: int) -> None:
     """First thing inside the mutex: make good what others left, and say that we are inside."""
     words = space.words
-    if (words[H_BOOT], words[H_BOOT + 1]) != boot_words():
+    if words[H_BOOT] != space.boot[0] or words[H_BOOT + 1] != space.boot[1]:
         words[H_INSIDE] = mark
         _forget_last_boot(space)
     if words[H_INSIDE]:
         words[H_INSIDE] = mark
         repair(space)
     words[H_INSIDE] = mark
-
-
-def boot_words() -> tuple[int, int]:
-    """This boot, as the header knows it."""
-    raw = bytes.fromhex(boot_id().replace("-", "")).ljust(16, b"\0")
-    return int.from_bytes(raw[:8], "little"), int.from_bytes(raw[8:], "little")
 
 
 def _forget_last_boot(space: Space) -> None:
@@ -82,7 +75,7 @@ def _forget_last_boot(space: Space) -> None:
     for number in range(words[H_CHUNKS]):
         words[DIRECTORY + number] = 0
     space.fresh_after_boot()
-    words[H_BOOT], words[H_BOOT + 1] = boot_words()
+    words[H_BOOT], words[H_BOOT + 1] = space.boot
 
 
 def dead(space: Space) -> list[int]:

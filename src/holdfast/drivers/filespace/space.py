@@ -83,6 +83,7 @@ class Space(Map):
         self.path = path
         self.access = access
         self.owner = owner
+        self.boot = _words_of(owner.boot)
         self.directory = open_directory(path, access)
         self.free: list[int] = []
         self.wakes: set[int] = set()
@@ -336,19 +337,21 @@ class Space(Map):
 
     def publish(self, board: Board) -> None:
         """Note who is to be woken for what the board changed."""
+        words = self.words
         for first in board.moved:
-            self._note(first)
+            if words[first + R_MARK] == self.mark:
+                self.moved = True
+            else:
+                self.wakes.add(words[first + R_MARK])
         for first in board.won:
-            self._note(first)
-            if self.words[first + R_MARK] == self.mark:
-                self.won.append(first)
+            self.inherits(first)
 
-    def _note(self, first: int) -> None:
-        mark = self.words[first + R_MARK]
-        if mark == self.mark:
-            self.moved = True
+    def inherits(self, first: int) -> None:
+        """Note that this one was granted."""
+        if self.words[first + R_MARK] == self.mark:
+            self.won.append(first)
         else:
-            self.wakes.add(mark)
+            self.wakes.add(self.words[first + R_MARK])
 
     def spread(self) -> bool:
         """Wake whom the last operation concerned and remove FIFOs of the dead; outside the mutex.
@@ -401,3 +404,9 @@ def _text(name: str, mode: Any) -> tuple[int, bytes]:
 def _extra(text: bytes) -> int:
     """How many more records a text needs."""
     return max(0, -(-(len(text) - TEXT_BYTES) // TEXT_BYTES))
+
+
+def _words_of(boot: str) -> tuple[int, int]:
+    """A boot id, as the header knows it."""
+    raw = bytes.fromhex(boot.replace("-", "")).ljust(16, b"\0")
+    return int.from_bytes(raw[:8], "little"), int.from_bytes(raw[8:], "little")
