@@ -12,13 +12,16 @@ much as all it does, and would let them in.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from time import time
+from typing import TypeVar
 from zlib import crc32
 
 from holdfast.drivers.base import Guarantees, Options, Told
+from holdfast.drivers.filespace.board import Board
 from holdfast.drivers.filespace.ground import read_url
-from holdfast.drivers.filespace.keeper import FileSeat, Keeper
+from holdfast.drivers.filespace.keeper import FileSeat, Keeper, record_of
 from holdfast.drivers.filespace.layout import (
     BUCKET_MASK,
     FILL,
@@ -41,6 +44,7 @@ from holdfast.drivers.filespace.layout import (
     TEXT_BYTES,
     WAIT,
     bits_of,
+    text_of,
 )
 from holdfast.drivers.filespace.listener import Dead
 from holdfast.drivers.filespace.mutex import STUCK_AFTER
@@ -49,10 +53,12 @@ from holdfast.drivers.filespace.space import Space
 from holdfast.drivers.filespace.view import View, copy_of
 from holdfast.errors import DriverError
 from holdfast.locks.table import Claim
-from holdfast.locks.terms import Holder, Waiter
+from holdfast.locks.terms import Holder, Mode, Waiter
 from holdfast.native import get_ident
 
 __all__ = ["FileDriver", "open_file", "probe"]
+
+T = TypeVar("T")
 
 GUARANTEES = Guarantees(
     reach="host",
@@ -138,9 +144,11 @@ class FileDriver(Keeper):
 
     def blockers(self, claim: Claim) -> list[tuple[Holder | Waiter, Claim | None]]:
         """See :meth:`Driver.blockers <holdfast.drivers.base.Driver.blockers>`."""
-        if claim.state != "waiting":
-            return []
-        return self._alone(partial(self._blockers, claim))
+        return self._read(claim, self._blockers)
+
+    def rivals(self, claim: Claim) -> list[tuple[str, Mode, Claim | None]]:
+        """See :meth:`Driver.rivals <holdfast.drivers.base.Driver.rivals>`."""
+        return self._read(claim, self._rivals)
 
     def look(self, prefix: str) -> list[Holder | Waiter]:
         """See :meth:`Driver.look <holdfast.drivers.base.Driver.look>`."""
@@ -154,13 +162,24 @@ class FileDriver(Keeper):
         self._after()
         return broken
 
-    def _blockers(self, claim: Claim) -> list[tuple[Holder | Waiter, Claim | None]]:
-        space = self._ready()
+    def _read(self, claim: Claim, read: Callable[[Space, int], list[T]]) -> list[T]:
+        """What *read* finds inside the mutex about a waiting claim."""
         if claim.state != "waiting":
             return []
+        return self._alone(partial(self._read_inside, claim, read))
+
+    def _read_inside(self, claim: Claim, read: Callable[[Space, int], list[T]]) -> list[T]:
+        return read(self._ready(), record_of(claim)) if claim.state == "waiting" else []
+
+    def _blockers(self, space: Space, first: int) -> list[tuple[Holder | Waiter, Claim | None]]:
         view = View(space, space.owner.boot)
-        first = claim.seats[0].at  # type: ignore[attr-defined]
         return [(seen, self._claims.get(other)) for seen, other in view.blockers(first)]
+
+    def _rivals(self, space: Space, first: int) -> list[tuple[str, Mode, Claim | None]]:
+        return [
+            (text_of(space.name_at(spot.at)), spot.mode, self._claims.get(spot.first))
+            for spot in Board(space).blockers(first)
+        ]
 
     # ------------------------------------------------------------------ the short way
 
@@ -175,6 +194,8 @@ class FileDriver(Keeper):
         bucket = INDEX + (code & BUCKET_MASK)
         claim.since = now = time()
         me = get_ident()
+        if self._inside == me:
+            return False
         with self._gate:
             self._inside = me
             try:
@@ -226,7 +247,7 @@ class FileDriver(Keeper):
 
     def _give(self, claim: Claim) -> bool:
         """Release a single name that nobody else awaits or shares. False: it takes the long way."""
-        at = claim.seats[0].at  # type: ignore[attr-defined]
+        at = record_of(claim)
         me = get_ident()
         with self._gate:
             self._inside = me
@@ -275,7 +296,7 @@ class FileDriver(Keeper):
         The law could only say yes: whoever waits exclusively behind the only holder is not blocked
         once that one has left, and bars all behind itself, who keep their guards.
         """
-        at = claim.seats[0].at  # type: ignore[attr-defined]
+        at = record_of(claim)
         now = bits_of(time())
         me = get_ident()
         with self._gate:

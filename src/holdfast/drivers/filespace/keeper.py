@@ -52,7 +52,7 @@ from holdfast.locks.table import Claim, Seat
 from holdfast.locks.terms import Mode, Owner
 from holdfast.native import allocate_lock, get_ident
 
-__all__ = ["FileSeat", "Keeper"]
+__all__ = ["FileSeat", "Keeper", "record_of"]
 
 T = TypeVar("T")
 CLOSING = 2.0
@@ -69,6 +69,12 @@ class FileSeat(Seat):
         self.mode = mode
         self.token = 0
         self.at = at
+
+
+def record_of(claim: Claim) -> int:
+    """The first record of a claim that was submitted."""
+    at: int = claim.seats[0].at  # type: ignore[attr-defined]
+    return at
 
 
 class Keeper:
@@ -182,6 +188,8 @@ class Keeper:
         find it taken by its own thread and not see that.
         """
         me = get_ident()
+        if self._inside == me:
+            raise DriverError("a signal handler or finaliser that runs inside an ask cannot ask")
         patience = None
         while True:
             with self._gate:
@@ -252,7 +260,7 @@ class Keeper:
 
     def _judge(self, space: Space, claim: Claim, tell: Told | None) -> set[int]:
         words = space.words
-        first = claim.seats[0].at  # type: ignore[attr-defined]
+        first = record_of(claim)
         board = Board(space)
         if not board.is_blocked(first):
             board.grant(first)
@@ -282,7 +290,7 @@ class Keeper:
     def _leave(self, claim: Claim) -> bool:
         """Neither hold nor wait any more. Whether it was held until now."""
         space = self._space
-        first = claim.seats[0].at  # type: ignore[attr-defined]
+        first = record_of(claim)
         if space is None or self._claims.get(first) is not claim:
             return False
         state = space.words[first + R_STATE]
