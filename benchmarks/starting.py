@@ -1,0 +1,82 @@
+"""What starting costs: ``import holdfast``, and a command under a lock."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from statistics import median
+from time import perf_counter_ns
+
+from benchmarks.machine import folder
+from benchmarks.measure import Samples, Spread, turns
+from benchmarks.peers import open_file_space
+from benchmarks.results import Figure, Panel, Result, Unavailable, row
+from benchmarks.scale import Scale
+
+BARE = "bare Python"
+
+
+@row("import", "`import holdfast` over bare Python")
+def importing(scale: Scale, result: Result) -> None:
+    modules = {"holdfast": "holdfast", "asyncio": "asyncio", "fasteners": "fasteners",
+               "filelock": "filelock", "portalocker": "portalocker",
+               "oslo": "oslo_concurrency.lockutils"}  # fmt: skip
+    commands = {BARE: [sys.executable, "-c", "pass"]}
+    for who, module in modules.items():
+        command = [sys.executable, "-c", f"import {module}"]
+        if subprocess.run(command, capture_output=True, check=False).returncode == 0:
+            commands[who] = command
+    if "holdfast" not in commands:
+        raise Unavailable("`import holdfast` fails")
+    samples = _alternate(commands, scale.starts)
+    over = {
+        who: [(a - b) / 1e6 for a, b in zip(samples[who], samples[BARE], strict=True)]
+        for who in commands
+        if who != BARE
+    }
+    result.figures.append(Figure("more than bare", Spread.of(over["holdfast"]), "ms", 15))
+    values = {who: median(each) for who, each in over.items()}
+    result.panels.append(Panel("import, more than bare Python", "ms", values))
+    result.notes.append(f"bare Python: {median(samples[BARE]) / 1e6:.1f} ms")
+
+
+@row("run", "`holdfast run NAME -- true`")
+def running(scale: Scale, result: Result) -> None:
+    with folder() as path:
+        open_file_space(os.path.join(path, "space")).close()
+        space = f"file://{path}/space"
+        program = [sys.executable, "-c", "from holdfast.cli.main import main; main()"]
+        script = os.path.join(os.path.dirname(sys.executable), "holdfast")
+        holdfast = [script] if os.access(script, os.X_OK) else program
+        commands = {
+            "holdfast run": [*holdfast, "run", "--space", space, "vm-1", "--", "true"],
+            BARE: [sys.executable, "-c", "pass"],
+        }
+        if shutil.which("flock"):
+            commands["flock(1)"] = ["flock", f"{path}/flock", "true"]
+        ours = commands["holdfast run"]
+        tried = subprocess.run(ours, capture_output=True, text=True, check=False)
+        if tried.returncode != 0:
+            raise Unavailable(f"`holdfast run` ends with {tried.returncode}: {_last(tried.stderr)}")
+        samples = _alternate(commands, scale.starts)
+    spread = Spread.of(samples["holdfast run"]).times(1e-6)
+    result.figures.append(Figure("wall time", spread, "ms", 120))
+    values = {who: median(each) / 1e6 for who, each in samples.items()}
+    result.panels.append(Panel("holdfast run NAME -- true", "ms", values))
+
+
+def _alternate(commands: dict[str, list[str]], rounds: int) -> Samples:
+    samples: Samples = {who: [] for who in commands}
+    for order in turns(list(commands), rounds):
+        for who in order:
+            start = perf_counter_ns()
+            subprocess.run(commands[who], capture_output=True, check=True)
+            samples[who].append(float(perf_counter_ns() - start))
+    return samples
+
+
+def _last(text: str) -> str:
+    lines = [line for line in text.splitlines() if line.strip()]
+    return lines[-1].strip() if lines else "without a word"
