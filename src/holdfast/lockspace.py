@@ -18,8 +18,8 @@ from holdfast.drivers.base import Guarantees, Options
 from holdfast.drivers.registry import open_driver
 from holdfast.errors import Unsupported
 from holdfast.locks.names import check_name, check_timeout, wants_of
-from holdfast.locks.table import Claim
-from holdfast.locks.terms import Holder, Mode, Waiter
+from holdfast.locks.table import Claim, tell_nobody
+from holdfast.locks.terms import EXCLUSIVE, Holder, Mode, Waiter
 
 if TYPE_CHECKING:
     from typing import Self
@@ -104,8 +104,7 @@ class Lockspace:
         Raises BadName, and ValueError for modes that contradict each other or a name twice.
         """
         if (
-            self._lent is not None
-            and name.__class__ is str
+            name.__class__ is str
             and not (more or shared)
             and group is None
             and slots is None
@@ -113,10 +112,16 @@ class Lockspace:
             and 0 < len(name) <= SHORT_NAME
             and name.isprintable()
         ):
-            ask: Ask = ShortAsk()
+            # The common ask, and no more work for it than is needed.
+            ask: Ask
+            if self._lent is not None:
+                ask = ShortAsk()
+                ask._name = name
+            else:
+                ask = Ask()
+                ask._wants = ((name, EXCLUSIVE),)
             ask._held = None
             ask._space = self
-            ask._name = name
             ask._timeout = None
             return ask
         ask = Ask()
@@ -285,6 +290,7 @@ class Lockspace:
         """*claim* neither holds nor waits any more. True if it held until now."""
         waited = claim.state == "waiting"
         held: bool = self._driver.drop(claim)
+        claim.tell = tell_nobody  # or the claim and its grant would keep each other alive
         if self._listeners and (held or waited):
             self._emit("released" if held else "gave up", claim.names, claim.id)
         return held

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from holdfast.doors.circles import Waiting
 from holdfast.doors.grant import Grant, HandGrant
-from holdfast.doors.sleep import Sleeper, sleep_through, sleeper
+from holdfast.doors.sleep import sleep_through, sleeper
 from holdfast.drivers.base import Told
 from holdfast.errors import LockTimeout, NotHeld
 from holdfast.locks.names import check_timeout
@@ -172,71 +172,78 @@ class Ask:
 
     def _claim_for(self, grant: Grant, who: object) -> Claim:
         """A new claim, which *grant* stands for from now on."""
-        grant._space = self._space
-        grant._era = self._space._era
+        grant._space = space = self._space
+        grant._era = space._era
+        grant._sleeper = None
         grant.since = 0.0
         grant.who = who
         grant.claim = claim = Claim(self.wants, who)
         return claim
 
     def _submit(self, claim: Claim, tell: Told | None) -> bool:
-        granted: bool = self._space._driver.submit(claim, tell)
-        self._space._emit("asked", claim.names, claim.id)
+        space = self._space
+        granted: bool = space._driver.submit(claim, tell)
+        if space._listeners:
+            space._emit("asked", claim.names, claim.id)
         return granted
 
     def _take(self, grant: Grant, claim: Claim) -> None:
         """*claim* was granted: from now on its loss is told to the grant."""
         grant.since = claim.since
-        if isinstance(grant, HandGrant):
+        if grant.__class__ is HandGrant:
             claim.who = grant.who = None
             grant.tell_me(claim)
-        else:
-            claim.tell = grant.told
-        self._space._emit("granted", claim.names, claim.id)
         if self._space._listeners:
+            self._space._emit("granted", claim.names, claim.id)
             grant.on_lost(lambda lost: self._space._emit("lost", lost.names, claim.id))
-        grant.told()
+        if claim.state != "held":
+            grant.told()
 
     def _wait(self, grant: Grant, timeout: float | None) -> None:
         """The threads' door. On any exception nothing is held or awaited."""
         who = self._space._who_calls()
         claim = self._claim_for(grant, who)
-        sleep = sleeper()
         try:
-            if not self._submit(claim, sleep.wake):
+            if not self._submit(claim, grant.told):
                 with Waiting(self._space._driver, claim, who, _running_loop()):
-                    self._sleep(claim, sleep, timeout)
+                    self._sleep(grant, claim, timeout)
             self._take(grant, claim)
         except BaseException:
             grant._drop()
             raise
-        finally:
-            sleep.close()
 
-    def _sleep(self, claim: Claim, sleep: Sleeper, timeout: float | None) -> None:
+    def _sleep(self, grant: Grant, claim: Claim, timeout: float | None) -> None:
         began = monotonic()
-        sleep_through(claim, sleep, timeout)
+        # Whoever was told before the sleeper was there finds it in the claim's state.
+        grant._sleeper = sleep = sleeper()
+        try:
+            sleep_through(claim, sleep, timeout)
+        finally:
+            grant._sleeper = None
+            sleep.close()
         self._refuse_unless_held(claim, monotonic() - began)
 
     async def _await(self, grant: Grant, timeout: float | None) -> None:
         """The tasks' door. On any exception, cancellation included, nothing is held or awaited."""
-        from holdfast.doors.tasks import Nap
-
         who = _current_task()
         claim = self._claim_for(grant, who)
-        nap = Nap()
         try:
-            if not self._submit(claim, nap.wake):
+            if not self._submit(claim, grant.told):
                 with Waiting(self._space._driver, claim, who):
-                    await self._nap(claim, nap, timeout)
+                    await self._nap(grant, claim, timeout)
             self._take(grant, claim)
         except BaseException:
             grant._drop()
             raise
 
-    async def _nap(self, claim: Claim, nap: Any, timeout: float | None) -> None:
+    async def _nap(self, grant: Grant, claim: Claim, timeout: float | None) -> None:
+        from holdfast.doors.tasks import Nap
+
         began = monotonic()
-        await nap.sleep(timeout)
+        grant._sleeper = nap = Nap()
+        if claim.state == "waiting":
+            await nap.sleep(timeout)
+        grant._sleeper = None
         self._refuse_unless_held(claim, monotonic() - began)
 
     def _refuse_unless_held(self, claim: Claim, waited: float) -> None:

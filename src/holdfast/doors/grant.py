@@ -6,7 +6,7 @@ import warnings
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from holdfast.drivers.memory import claim_of
 from holdfast.errors import LockLost, NotHeld
@@ -16,7 +16,14 @@ from holdfast.locks.terms import Owner
 if TYPE_CHECKING:
     from holdfast.lockspace import Lockspace
 
-__all__ = ["Grant", "HandGrant"]
+__all__ = ["Grant", "HandGrant", "Wakeable"]
+
+
+class Wakeable(Protocol):
+    """Whoever sleeps until its claim is told."""
+
+    def wake(self) -> None: ...
+
 
 OnLost = Callable[[LockLost], object]
 
@@ -30,11 +37,12 @@ class Grant:
 
     # "_watch", "_before" and "_struck" stay unset until needed: a `with` pays for each store.
     __slots__ = (
-        "__weakref__", "_before", "_era", "_name", "_space", "_struck", "_watch",
+        "__weakref__", "_before", "_era", "_name", "_sleeper", "_space", "_struck", "_watch",
         "claim", "number", "since", "who",
     )  # fmt: skip
 
     _space: Lockspace
+    _sleeper: Wakeable | None
     _name: str
     _watch: list[OnLost]
     _before: int
@@ -120,7 +128,10 @@ class Grant:
         self.release()
 
     def told(self) -> None:
-        """The driver tells: if it was lost, each callback is called, once."""
+        """The driver tells: who waits is woken; if it was lost, each callback is called, once."""
+        sleeper = getattr(self, "_sleeper", None)
+        if sleeper is not None:
+            sleeper.wake()
         lost = self._lost()
         if lost is not None:
             watch = self._watching()

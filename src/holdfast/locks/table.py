@@ -22,13 +22,13 @@ from holdfast.errors import HoldfastError
 from holdfast.locks.queue import blockers, token_of
 from holdfast.locks.terms import Mode, Want
 
-__all__ = ["Claim", "Seat", "Table"]
+__all__ = ["Claim", "Seat", "Table", "tell_nobody"]
 
 State = Literal["new", "waiting", "held", "gone", "lost"]
 
 
-def _tell_nobody() -> None:
-    pass
+def tell_nobody() -> None:
+    """What a claim tells by before anybody wants to know, and afterwards."""
 
 
 class Claim:
@@ -50,7 +50,7 @@ class Claim:
         self.since = 0.0
         self.seats: list[Seat] = []
         self.error: HoldfastError | None = None
-        self.tell: Callable[[], None] = _tell_nobody
+        self.tell: Callable[[], None] = tell_nobody
 
     @property
     def names(self) -> tuple[str, ...]:
