@@ -31,7 +31,7 @@ from typing import Any, Protocol, TypeVar
 
 from holdfast.drivers.base import Guarantees, Options, Told
 from holdfast.drivers.owner import this_process
-from holdfast.errors import Closed, DriverError, LockLost, Unsupported
+from holdfast.errors import Closed, DriverError, LockLost, Unsupported, quoted
 from holdfast.locks.table import Claim, Seat, Table
 from holdfast.locks.terms import EXCLUSIVE, Holder, Mode, Owner, Waiter
 from holdfast.native import allocate_lock, get_ident
@@ -262,14 +262,15 @@ class Memory:
         return False
 
     def _close(self) -> None:
+        """End the waiters first, the last one first, so that nobody is let in on the way."""
         self._closed = True
-        for name in tuple(self.table.lines):
-            for seat in reversed(self.table.line_of(name)):
-                claim = seat.claim
-                held = claim.state == "held"
-                lost = LockLost(claim.names, "its lockspace was closed")
-                waits = Closed(f"the lockspace was closed while this ask waited for {name!r}")
-                self.table.lose(claim, lost if held else waits)
+        seats = [seat for name in tuple(self.table.lines) for seat in self.table.line_of(name)]
+        claims = {seat.claim.ticket: seat.claim for seat in seats}
+        for ticket in sorted(claims, key=lambda each: (claims[each].state == "held", -each)):
+            claim = claims[ticket]
+            lost = LockLost(claim.names, "its lockspace was closed")
+            waits = Closed(f"the lockspace was closed while {quoted(claim.names)} was awaited")
+            self.table.lose(claim, lost if claim.state == "held" else waits)
 
     def _spread(self) -> None:
         """Tell the news, outside the mutex; twice is harmless, never is not."""
