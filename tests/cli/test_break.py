@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 
-from tests.cli.tools import HoldfastRunner, child_of, finish, one_sentence, until
+from tests.cli.tools import HoldfastRunner, child_of, finish, let_go, one_sentence, until
 
 
 def test_a_broken_lock_goes_to_the_next(holdfast: HoldfastRunner):
@@ -32,7 +32,7 @@ def test_a_wrong_id_changes_nothing_and_names_the_present_holder(holdfast: Holdf
 def test_the_id_of_an_earlier_holder_breaks_nothing(holdfast: HoldfastRunner):
     first = holdfast.hold("vm-1")
     id = holdfast.held_by(first.pid, "vm-1")["id"]
-    first.stdin.close()
+    let_go(first)
     finish_quietly = first.wait(60)
     assert finish_quietly == 0
     second = holdfast.hold("vm-1")

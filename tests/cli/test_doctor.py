@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -33,15 +34,24 @@ def test_it_speaks_to_people(holdfast: HoldfastRunner):
     assert "Limit: " in ran.stdout
 
 
-@pytest.fixture(params=["a file", "a symlink", "open to all", "read-only"])
+REFUSED = ["a file", "open to all", "read-only"]
+if os.geteuid() == 0:  # only root can make what belongs to another user
+    REFUSED += ["another user's", "over another user's link"]
+
+
+@pytest.fixture(params=REFUSED)
 def refused(holdfast: HoldfastRunner, request: pytest.FixtureRequest) -> Path:
     """A place that must not be used as a lockspace."""
     path = holdfast.folder / "refused"
     if request.param == "a file":
         path.touch()
-    elif request.param == "a symlink":
+    elif request.param == "another user's":
+        path.mkdir(mode=0o700)
+        os.chown(path, 65534, 65534)
+    elif request.param == "over another user's link":
         (holdfast.folder / "elsewhere").mkdir(mode=0o700)
         path.symlink_to("elsewhere")
+        os.lchown(path, 65534, 65534)
     elif request.param == "open to all":
         path.mkdir()
         path.chmod(0o777)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.cli.terminal import Terminal
-from tests.cli.tools import SCRIPT, HoldfastRunner, finish, one_sentence, until
+from tests.cli.tools import SCRIPT, HoldfastRunner, finish, let_go, one_sentence, until
 
 FIELDS = {"name", "mode", "owner", "since", "id", "state"}
 OWNER = {"host", "boot", "pid", "start", "label", "command"}
@@ -135,7 +135,7 @@ def test_watch_json_is_a_line_for_each_change(
     holder = holdfast.hold("vm-1")
     line = json.loads(watcher.stdout.readline())
     assert [each["owner"]["pid"] for each in line["entries"]] == [holder.pid]
-    holder.stdin.close()
+    let_go(holder)
     assert json.loads(watcher.stdout.readline()) == {"version": 1, "entries": [], "circles": []}
 
 
@@ -187,7 +187,7 @@ def test_watch_on_a_terminal_is_live_and_ctrl_c_ends_it_with_0(
     screen.sees("Nobody holds or awaits anything")
     holder = holdfast.hold("vm-1", options=["--label", "backup"])
     screen.sees(f"backup (pid {holder.pid}")
-    holder.stdin.close()
+    let_go(holder)
     screen.sees("Nobody holds or awaits anything")
     screen.type("\x03")
     assert screen.ends() == 0

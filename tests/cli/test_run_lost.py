@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tests.cli.tools import HoldfastRunner, child_of, finish, is_alive, read, until
+from tests.cli.tools import HoldfastRunner, child_of, finish, is_alive, let_go, read, until
 
 IGNORES_TERM = "import signal, time; signal.signal(15, signal.SIG_IGN); print(flush=True)"
 STAYS = [sys.executable, "-c", f"{IGNORES_TERM}; time.sleep(1000)"]
@@ -95,8 +95,7 @@ def test_a_break_between_the_commands_end_and_the_release_is_told(holdfast: Hold
     held = until(lambda: holdfast.held_by(keeper.pid, "vm-1"), "the holder")
     keeper.send_signal(signal.SIGSTOP)
     holdfast("break", "vm-1", "--id", held["id"], "--why", "the test says so")
-    keeper.stdin.close()
-    keeper.stdin = None
+    let_go(keeper)
     keeper.send_signal(signal.SIGCONT)
     status, _, err = finish(keeper)
     assert status == 76

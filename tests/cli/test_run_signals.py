@@ -16,6 +16,7 @@ from tests.cli.tools import (
     HoldfastRunner,
     child_of,
     finish,
+    let_go,
     one_sentence,
     state_of,
     stopped,
@@ -121,7 +122,7 @@ def test_ctrl_z_while_waiting_and_fg(holdfast: HoldfastRunner, bash: Terminal):
     until(lambda: [each for each in holdfast.entries() if each["state"] == "waiting"], "the waiter")
     bash.type("\x1a")
     bash.sees("Stopped")
-    holder.stdin.close()
+    let_go(holder)
     bash.type("fg\n")
     bash.sees("had it\r\nnext> ")
 

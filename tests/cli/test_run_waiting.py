@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from tests.cli.tools import HoldfastRunner, child_of, finish, is_alive, one_sentence, until
+from tests.cli.tools import HoldfastRunner, child_of, finish, is_alive, let_go, one_sentence, until
 
 
 def test_a_timeout_gives_75_and_names_the_holder(holdfast: HoldfastRunner):
@@ -29,7 +29,7 @@ def test_all_names_are_had_or_none(holdfast: HoldfastRunner):
     waiter = holdfast.start("run", "vm-1", "net-2", "--", "true")
     until(lambda: holdfast.awaited_by(waiter.pid, "vm-1"), "the waiter")
     assert not [each for each in holdfast.entries("vm-1") if each["state"] == "held"]
-    holder.stdin.close()
+    let_go(holder)
     assert finish(waiter)[0] == 0
 
 
@@ -51,7 +51,7 @@ def test_slots_admit_so_many(holdfast: HoldfastRunner):
     holdfast.hold("uploads", options=["--slots", "2"])
     ask = ["run", "--slots", "2", "--timeout"]
     assert holdfast(*ask, "0", "uploads", "--", "true").returncode == 75
-    first.stdin.close()
+    let_go(first)
     assert holdfast(*ask, "30", "uploads", "--", "true").returncode == 0
 
 
@@ -86,7 +86,7 @@ def test_a_signal_that_ends_nothing_does_not_end_the_wait(
     waiter = holdfast.start("run", "vm-1", "--", "true")
     until(lambda: holdfast.awaited_by(waiter.pid, "vm-1"), "the waiter")
     waiter.send_signal(number)
-    holder.stdin.close()
+    let_go(holder)
     assert finish(waiter)[0] == 0
 
 
@@ -111,7 +111,7 @@ def test_kill_9_of_a_waiter_lets_those_behind_move_and_leaves_no_process(
     future = child_of(dying.pid)
     dying.kill()
     until(lambda: not is_alive(future), "the end of what would have been the command")
-    holder.stdin.close()
+    let_go(holder)
     assert finish(behind)[:2] == (0, "next\n")
     assert not (holdfast.folder / "ran").exists()
 
@@ -129,7 +129,7 @@ def test_a_stopped_waiter_goes_on_where_it_was(holdfast: HoldfastRunner):
     waiter = holdfast.start("run", "vm-1", "--", "true")
     until(lambda: holdfast.awaited_by(waiter.pid, "vm-1"), "the waiter")
     os.killpg(waiter.pid, signal.SIGSTOP)
-    holder.stdin.close()
+    let_go(holder)
     until(lambda: holdfast.held_by(waiter.pid, "vm-1"), "the grant to the one that is stopped")
     os.killpg(waiter.pid, signal.SIGCONT)
     assert finish(waiter)[0] == 0

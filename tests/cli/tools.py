@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -13,10 +12,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
+from holdfast import Lockspace
+
 T = TypeVar("T")
 
 SCRIPT = str(Path(sys.executable).with_name("holdfast"))
-PATIENCE = 60  # seconds: the end of a test that hangs, not a measurement
+PATIENCE = 30  # seconds: the end of a test that hangs, not a measurement
 
 
 def until(fact: Callable[[], T], what: str) -> T:
@@ -46,6 +47,7 @@ class HoldfastRunner:
         self.space = space
         self.folder = folder
         self.environment = {**os.environ, "HOLDFAST_SPACE": space}
+        self._eyes: Lockspace | None = None
         self.started: list[subprocess.Popen[str]] = []
 
     def __call__(self, *args: object, **more: Any) -> subprocess.CompletedProcess[str]:
@@ -75,11 +77,10 @@ class HoldfastRunner:
         return holder
 
     def entries(self, prefix: str = "") -> list[dict[str, Any]]:
-        """What ``ls --json`` says."""
-        ran = self("ls", "--json", prefix)
-        assert ran.returncode == 0, ran.stderr
-        found: list[dict[str, Any]] = json.loads(ran.stdout)["entries"]
-        return found
+        """What ``ls --json`` says, without a process for each look."""
+        if self._eyes is None:
+            self._eyes = Lockspace(self.space, label="the test's eyes")
+        return [each.as_dict() for each in self._eyes.snapshot(prefix)]
 
     def held_by(self, pid: int, name: str) -> dict[str, Any] | None:
         return self._find(pid, name, "held")
@@ -94,9 +95,11 @@ class HoldfastRunner:
         return None
 
     def is_free(self, name: str) -> bool:
-        return self("who", name).returncode == 1
+        return name not in {each["name"] for each in self.entries(name)}
 
     def end_all(self) -> None:
+        if self._eyes is not None:
+            self._eyes.close()
         for process in self.started:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
@@ -104,6 +107,12 @@ class HoldfastRunner:
 
 
 PIPES = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+
+
+def let_go(holder: subprocess.Popen[str]) -> None:
+    """End the command of a holder, as :meth:`HoldfastRunner.hold` started it."""
+    holder.stdin.close()
+    holder.stdin = None  # so that communicate() does not flush it
 
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:

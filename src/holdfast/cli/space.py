@@ -95,15 +95,16 @@ def complete_name(
 def complete_id(
     ctx: click.Context, _param: click.Parameter, incomplete: str
 ) -> list[CompletionItem[str]]:
-    """The ids of those who hold the name that was typed before."""
+    """The ids of those who hold the name that was typed before; of all holders if none was."""
     from click.shell_completion import CompletionItem
 
     from holdfast.locks.terms import Holder
 
-    name = ctx.params.get("name") or ""
-    holders = [each for each in _seen(ctx, name) if each.name == name and isinstance(each, Holder)]
+    # Before an option that lacks its value click stops, and leaves the arguments as they are.
+    name = ctx.params.get("name") or next(iter(ctx.args), "")
+    holders = [each for each in _seen(ctx, name) if isinstance(each, Holder)]
     return [
         CompletionItem(each.id, help=str(each.owner))
         for each in holders
-        if each.id.startswith(incomplete)
+        if each.id.startswith(incomplete) and name in ("", each.name)
     ]
