@@ -43,11 +43,11 @@ class Show:
             self.live.update(self.table(seen, rounds), refresh=True)
         elif time.monotonic() >= self.next_line:
             self.next_line = time.monotonic() + 1
-            self.console.print(self.line(seen, rounds))
+            self.console.print(self.line(seen, rounds), highlight=False, soft_wrap=True)
 
     def say(self, sentence: str) -> None:
         """Something happened; above the table."""
-        self.console.print(f"{self.seconds():5.1f} s  {sentence}", highlight=False)
+        self.console.print(f"{self.seconds():5.1f} s  {sentence}", highlight=False, soft_wrap=True)
 
     def seconds(self) -> float:
         """Since the beginning."""
