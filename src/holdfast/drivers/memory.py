@@ -25,7 +25,7 @@ from __future__ import annotations
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator
-from functools import cached_property
+from functools import cached_property, partial
 from time import time, time_ns
 from typing import Any, Protocol, TypeVar
 
@@ -280,10 +280,19 @@ class Memory:
         while news:
             try:
                 claim = news[0]
+                if claim.state == "waiting":
+                    # Its news stands there before its grant is stored: telling now is too early.
+                    self._alone(partial(self._forget_if_waiting, claim))
+                    continue
                 claim.tell()
                 news.remove(claim)
             except (IndexError, ValueError):
                 pass  # another thread told it at the same time
+
+    def _forget_if_waiting(self, claim: Claim) -> None:
+        """Inside the mutex nobody is being granted: an exception ended the verb before that."""
+        if claim.state == "waiting" and claim in self.table.news:
+            self.table.news.remove(claim)
 
     def _look(self, prefix: str) -> Iterator[Holder | Waiter]:
         for name in sorted(name for name in tuple(self.table.lines) if name.startswith(prefix)):
