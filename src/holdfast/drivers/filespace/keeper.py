@@ -217,6 +217,8 @@ class Keeper:
                     return None
                 break
             repair.enter(space, space.mark)
+            if not space.is_ours():
+                self._was_buried(space)
             if self._hurt:
                 self._heal(space)
             result = act()
@@ -232,6 +234,18 @@ class Keeper:
         finally:
             for _ in space.mutex.give:
                 break
+
+    def _was_buried(self, space: Space) -> None:
+        """Somebody took us for dead (our FIFO was removed by hand): hold nothing, and say so."""
+        why = f"another process took this one for dead; was a FIFO removed from {self.path}?"
+        for claim in self._claims.values():
+            claim.error = LockLost(claim.names, why)
+            claim.state = "lost"
+            self._news.append(claim)
+        self._claims.clear()
+        self._waiting.clear()
+        self._space = None
+        raise DriverError(f"{space.path}: {why}")
 
     def _heal(self, space: Space) -> None:
         """After an exception in this process: forget claims that have no record, count the free."""

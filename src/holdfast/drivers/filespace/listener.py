@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import select
 import signal
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -84,6 +85,11 @@ class Listener:
         try:
             again = self._attend(self._dead)
         except (DriverError, OSError):
+            return True
+        except Exception:
+            # A fault of ours must be seen, and must not leave all waiters of this process asleep.
+            if not sys.is_finalizing():
+                sys.excepthook(*sys.exc_info())
             return True
         self._dead = []
         return again

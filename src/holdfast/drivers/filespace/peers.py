@@ -110,8 +110,10 @@ def _open_write_end(directory: int, map_: Map, mark: int) -> int:
     try:
         fd = posix.open(fifo_name(number), os.O_WRONLY | END, dir_fd=directory)
     except FileNotFoundError:
-        # Somebody removed it by hand: the pid is all we have, if it means anything here.
-        if _is_gone(map_, slot) or words[slot + S_FIFO] != number:
+        # It was reaped just now, and perhaps its slot is another's already. Or somebody removed
+        # the FIFO by hand: then the pid is all we have, if it means anything here.
+        reaped = not words[slot + S_JOINED] or words[slot + S_FIFO] != number
+        if reaped or _is_gone(map_, slot):
             return -1
         raise
     except OSError as error:
@@ -191,10 +193,14 @@ class Peers:
                 self.forget(mark)
 
     def died(self, fd: int) -> tuple[int, int] | None:
-        """(mark, number) of the process whose write end reported its death; it is closed."""
+        """(mark, number) of the process whose write end reported its death; it is closed.
+
+        Looked at again, because a descriptor may have a new meaning: the listener is told of fd 9;
+        another thread sees that this slot has a new owner, closes 9, opens the new FIFO as 9.
+        """
         with self._lock:
-            for peer in self._by_mark.values():
-                if peer.fd == fd:
+            for peer in tuple(self._by_mark.values()):
+                if peer.fd == fd and not is_alive(self._directory, self._map, peer.mark):
                     self.forget(peer.mark)
                     return peer.mark, peer.number
         return None

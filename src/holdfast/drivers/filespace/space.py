@@ -186,6 +186,12 @@ class Space(Map):
         words[slot + S_LENGTHS] = len(host) | len(label) << 16 | len(command) << 32
         words[slot + S_JOINED] = self.number()
 
+    def is_ours(self) -> bool:
+        """Whether our slot is still ours."""
+        slot = slot_at(self.mark)
+        words = self.words
+        return words[slot + S_FIFO] == self.fifo.number and words[slot + S_JOINED] != 0
+
     def owner_of(self, mark: int) -> Owner:
         """Who the process of that slot is."""
         return owner_at(self, mark, self.owner.boot)
