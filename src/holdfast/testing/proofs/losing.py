@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import threading
 
 import pytest
 
 from holdfast.errors import LockLost
 from holdfast.locks.terms import EXCLUSIVE, SHARED, group
 from holdfast.lockspace import Lockspace
-from holdfast.testing.faults import wait_until
+from holdfast.testing.faults import GENEROUS, wait_until
 from holdfast.testing.proofs.stage import Stage, proves
 
 __all__ = ["Losing", "Tokens"]
@@ -133,6 +133,21 @@ class Losing(Stage):
         self.expect_nothing_left()
 
     @proves("break")
+    def test_loss_is_told_inside_with(self) -> None:
+        name = self.name()
+        told: list[LockLost] = []
+        with pytest.raises(LockLost, match=WHY), self.locks(name) as grant:
+            grant.on_lost(told.append)
+            breaker = threading.Thread(
+                target=self.locks.break_, args=(name,), kwargs={"id": grant.id, "why": WHY}
+            )
+            breaker.start()
+            breaker.join()
+            wait_until(lambda: told, "the loss to be told")
+            assert not grant.held
+        assert len(told) == 1
+
+    @proves("break")
     def test_next_one_gets_in_with_a_larger_token(self) -> None:
         name = self.name()
         grant = self.locks(name).acquire(timeout=0)
@@ -177,24 +192,44 @@ class Losing(Stage):
         async def body() -> None:
             async with self.locks(self.name()) as grant:
                 await self._break_from_elsewhere(grant.id)
-                await asyncio.Event().wait()
+                await struck.wait()
 
+        struck = Struck()
         with pytest.raises(LockLost, match=WHY):
-            asyncio.run(_in_time(body))
+            asyncio.run(body())
+        assert struck.came, "the loss did not cancel the body"
         self.expect_nothing_left()
 
     @proves("break")
-    def test_cancellation_from_outside_wins_over_the_loss(self) -> None:
+    def test_cancellation_from_outside_after_the_loss_wins(self) -> None:
         async def body() -> None:
             async with self.locks(self.name()) as grant:
                 await self._break_from_elsewhere(grant.id)
-                task = asyncio.current_task()
-                assert task is not None
-                task.cancel()
-                await asyncio.Event().wait()
+                try:
+                    await struck.wait()
+                except asyncio.CancelledError:
+                    _this_task().cancel()
+                    raise
+
+        struck = Struck()
+        with pytest.raises(asyncio.CancelledError):
+            asyncio.run(body())
+        assert struck.came, "the loss did not cancel the body"
+        self.expect_nothing_left()
+
+    @proves("break")
+    def test_cancellation_from_outside_before_the_loss_wins(self) -> None:
+        async def body() -> None:
+            async with self.locks(self.name()) as grant:
+                _this_task().cancel()
+                try:
+                    await Struck().wait()
+                finally:
+                    self.locks.break_(self.name(), id=grant.id, why=WHY)
+                    wait_until(lambda: not grant.held, "the loss to be known")
 
         with pytest.raises(asyncio.CancelledError):
-            asyncio.run(_in_time(body))
+            asyncio.run(body())
         self.expect_nothing_left()
 
     async def _break_from_elsewhere(self, id: str) -> None:
@@ -225,6 +260,21 @@ class Losing(Stage):
         assert not grant.held
 
 
-async def _in_time(body: Callable[[], Awaitable[None]]) -> None:
-    async with asyncio.timeout(20):
-        await body()
+def _this_task() -> asyncio.Task[None]:
+    task = asyncio.current_task()
+    assert task is not None
+    return task
+
+
+class Struck:
+    """Waits for a cancellation, and remembers whether it was one that ended the wait."""
+
+    came = False
+
+    async def wait(self) -> None:
+        """Until cancelled; or for a generous time, which is a failure."""
+        try:
+            await asyncio.wait_for(asyncio.Event().wait(), GENEROUS)
+        except asyncio.CancelledError:
+            self.came = True
+            raise

@@ -73,9 +73,9 @@ class Stage:
     options: ClassVar[Mapping[str, object]] = {}
     locks: Lockspace
 
-    def new_url(self, folder: Path) -> str:  # noqa: ARG002 (for those who override it)
-        """The URL for one test; *folder* is new and empty. Override it, or set ``url``."""
-        return self.url
+    def new_url(self, folder: Path) -> str:
+        """The URL for one test, in which *folder* is new and empty; ``url`` may say {folder}."""
+        return self.url.replace("{folder}", str(folder))
 
     def open(self, **options: Any) -> Lockspace:
         """Open the lockspace once more. Override it for a driver that has no URL."""
