@@ -456,8 +456,13 @@ class Keeper:
                 repair.reap(space, mark)
 
     def _review(self) -> set[int]:
-        """Who is to be watched for our waiters; inside the mutex."""
+        """Who is to be watched for our waiters; inside the mutex.
+
+        First see who of them does not wait any more: another process buried the dead before us,
+        and granted; the guard that is left in such a record would be found dead for ever.
+        """
         space = self._ready()
+        self._notice(space)
         board = Board(space)
         marks: set[int] = set()
         for first in self._waiting:
