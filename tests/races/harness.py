@@ -93,4 +93,6 @@ def storm(section: Section, entries: int, *, threads: int = 8, names: int = 2) -
 
 
 def _stay() -> None:
-    """A call, where CPython may change threads."""
+    """Some points where CPython may change threads."""
+    for _ in range(100):
+        pass

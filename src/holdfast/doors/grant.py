@@ -185,7 +185,7 @@ class HandGrant(Grant):
 
     __slots__ = ("_handed",)
 
-    _handed: Literal["out", "back"]
+    _handed: Literal["out", "going", "back"]
 
     def tell_me(self, claim: Claim) -> None:
         """Have *claim* tell this grant for as long as its user keeps it."""
@@ -205,6 +205,7 @@ class HandGrant(Grant):
 
     def release(self) -> None:
         """Give it back. Raises NotHeld if that was done before, LockLost if it was lost."""
+        self._handed = "going"
         Grant.release(self)
         self._handed = "back"
 
@@ -212,7 +213,7 @@ class HandGrant(Grant):
         claim, handed = getattr(self, "claim", None), getattr(self, "_handed", "")
         if claim is None or handed == "back":
             return
-        if not (handed and claim.state == "held"):
+        if handed != "out" or claim.state != "held":
             self._drop()  # an exception may have struck on the way out of acquire() or release()
             return
         names = ", ".join(map(repr, claim.names))
