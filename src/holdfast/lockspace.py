@@ -274,8 +274,8 @@ class Lockspace:
         return self._lent is not None and self._lent.lines.get(name) is grant
 
     def _give(self, grant: Grant) -> bool:
-        """*grant* is not held any more. True if it was until now. Harmless if repeated."""
-        if grant.claim is None and self._lent is not None:
+        """The lone *grant* is not held any more. True if it was until now; may be repeated."""
+        if self._lent is not None:
             lines, name = self._lent.lines, grant._name
             # The run `give` (see holdfast.drivers.memory).
             try:
@@ -284,6 +284,7 @@ class Lockspace:
                     return True
             except KeyError:
                 pass
+        # Unfolded meanwhile, or never held.
         return grant.claim is not None and self._drop(grant.claim)
 
     def _drop(self, claim: Claim) -> bool:

@@ -201,10 +201,11 @@ class Ask:
 
     def _wait(self, grant: Grant, timeout: float | None) -> None:
         """The threads' door. On any exception nothing is held or awaited."""
-        who = self._space._who_calls()
-        claim = self._claim_for(grant, who)
+        claim = self._claim_for(grant, self._space._who())
         try:
             if not self._submit(claim, grant.told):
+                # Greenlets may have come into this process since somebody last waited.
+                claim.who = grant.who = who = self._space._who_calls()
                 with Waiting(self._space._driver, claim, who, _running_loop()):
                     self._sleep(grant, claim, timeout)
             self._take(grant, claim)
@@ -380,7 +381,11 @@ def _is_cancellation(kind: type[BaseException] | None) -> bool:
 
 def _current_task() -> Any:
     """The asyncio task that runs; if asyncio is not loaded, none does."""
-    task = sys.modules["asyncio"].current_task() if _running_loop() else None
+    # Not asked first whether a loop runs: on Python 3.11 each such question is a system call.
+    try:
+        task = sys.modules["asyncio"].current_task()
+    except (KeyError, RuntimeError):
+        task = None
     if task is None:
         raise RuntimeError("`async with locks(...)` needs to run in an asyncio task")
     return task

@@ -170,6 +170,8 @@ class Grant:
 
     def _drop(self) -> bool:
         """I do not hold it. True if it was held until now. Quiet, and harmless if repeated."""
+        if (claim := self.claim) is not None:
+            return self._space._drop(claim)
         return self._space._give(self)
 
     def __repr__(self) -> str:
