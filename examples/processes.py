@@ -30,6 +30,11 @@ def token_of(process: subprocess.Popen[str]) -> int:
     return int(process.stdout.readline().split()[1])
 
 
+def end_of(process: subprocess.Popen[str]) -> int:
+    with process:  # closes the pipe
+        return process.wait()
+
+
 with tempfile.TemporaryDirectory() as folder:
     url = f"file://{folder}/locks"
     with Lockspace(url) as locks:
@@ -43,7 +48,7 @@ with tempfile.TemporaryDirectory() as folder:
 
         os.kill(first.pid, signal.SIGKILL)  # no clean-up of any kind in there
         print("the second holds, with a larger token:", token_of(second) > first_token)
-        print("ends well:", second.wait() == 0, "killed:", first.wait() == -signal.SIGKILL)
+        print("ends well:", end_of(second) == 0, "killed:", end_of(first) == -signal.SIGKILL)
         print("left behind:", locks.snapshot())
 
 # holder: first
