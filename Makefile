@@ -36,7 +36,7 @@ soak: venv  ## the long storms: millions of entries, random kills and signals
 	HOLDFAST_SOAK=1 $(bin)/python -m pytest -m "soak or slow" --timeout 7200 $(ARGS)
 
 docs: venv  ## write the generated parts of docs/, then check links and run every code block
-	$(bin)/python -m tools.generated --write
+	$(bin)/python -m holdfast.testing --write docs/guarantees.md memory: 'file://{folder}/space'
 	$(bin)/python -m pytest -q tests/house/test_docs.py tests/docs $(ARGS)
 
 lock:  ## choose new versions for requirements/*.in and pin them in requirements/*.txt

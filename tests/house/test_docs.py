@@ -155,3 +155,29 @@ def test_decisions_are_numbered_without_gaps_and_listed():
     assert [int(name[:4]) for name in numbered] == list(range(1, len(numbered) + 1))
     listed = read(folder / "README.md")
     assert not [name for name in numbered if f"({name})" not in listed]
+
+
+GUARANTEES = Path("docs/guarantees.md")
+DRIVERS = ["memory:", "file://{folder}/space"]
+
+
+def generated() -> str:
+    """What `make docs` wrote into the page."""
+    _, _, rest = read(GUARANTEES).partition("<!-- generated: guarantees -->")
+    return rest.partition("<!-- end -->")[0]
+
+
+def test_the_proven_guarantees_are_those_of_today():
+    """`make docs` proves them and writes them down; this sees that nobody forgot to."""
+    from holdfast.testing.promises import PROMISES
+    from holdfast.testing.report import Ledger, render
+
+    page = generated()
+    today = render(DRIVERS, Ledger()).splitlines()
+    forgotten = [line for line in today if "not tested" not in line and line not in page]
+    forgotten += [each.says for each in PROMISES.values() if each.says not in page]
+    assert not forgotten, f"run `make docs`; {GUARANTEES} lacks: {forgotten}"
+
+
+def test_no_guarantee_is_broken_or_untested():
+    assert not re.search(r"\| *(broken|not tested) *\|", generated())
