@@ -13,9 +13,11 @@ import pytest
 
 from tests.cli.tools import HoldfastRunner, child_of, finish, is_alive, read, state_of, until
 
-# Notes each SIGTERM; the lock must stay for as long as this process does.
+# Notes each SIGTERM; the lock must stay for as long as this process does, and "work" is its proof.
 STUBBORN = """
-import os, signal, sys, time
+import fcntl, os, signal, sys, time
+work = open("work", "w")
+fcntl.flock(work, fcntl.LOCK_EX)
 signal.signal(signal.SIGTERM, lambda *_: open(sys.argv[2], "a").write("told "))
 open(sys.argv[1], "w").write(str(os.getpid()))
 while True: time.sleep(60)
@@ -46,7 +48,8 @@ def test_kill_9_of_the_keeper_the_command_is_told_and_the_lock_stays(
     finally:
         os.kill(command, signal.SIGKILL)
     assert holdfast("run", "--timeout", "30", "vm-1", "--", "true").returncode == 0
-    assert read(holdfast.folder / "told") == "told "
+    # Once for each thread of the keeper, as they die; the kernel merges what comes close together.
+    assert set(read(holdfast.folder / "told").split()) == {"told"}
 
 
 def test_kill_9_of_the_keeper_a_waiter_gets_in_when_the_command_has_gone(
@@ -54,7 +57,7 @@ def test_kill_9_of_the_keeper_a_waiter_gets_in_when_the_command_has_gone(
 ):
     keeper = holdfast.start("run", "vm-1", "--", *stubborn)
     command = started(holdfast.folder)
-    waiter = holdfast.start("run", "vm-1", "--", "sh", "-c", f"kill -0 {command} || echo gone")
+    waiter = holdfast.start("run", "vm-1", "--", "flock", "-n", "work", "echo", "gone")
     until(lambda: holdfast.awaited_by(waiter.pid, "vm-1"), "the waiter")
     keeper.kill()
     until(lambda: read(holdfast.folder / "told"), "SIGTERM at the command")

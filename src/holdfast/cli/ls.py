@@ -79,9 +79,10 @@ def _watch(looks: Iterator[list[Entry]], space: str, json: bool) -> None:
 def _draw_live(looks: Iterator[list[Entry]], space: str) -> None:
     from rich.live import Live
 
-    with Live(console=console(), auto_refresh=False, screen=False) as live:
+    terminal = console()
+    with Live(console=terminal, auto_refresh=False) as live:
         for entries in looks:
-            live.update(drawn(_table(entries, space)), refresh=True)
+            live.update(drawn(_table(entries, space), terminal.width), refresh=True)
 
 
 def _looks(locks: Lockspace, prefix: str, interval: float) -> Iterator[list[Entry]]:

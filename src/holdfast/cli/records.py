@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 
 from holdfast.cli.circles import Process, circles
@@ -45,7 +46,7 @@ def _cell(each: Entry, column: str, owners: dict[str, Owner], now: float) -> str
         case "MODE":
             return str(each.mode)
         case "OWNER":
-            return str(each.owner)
+            return _who(each.owner)
         case "AGE":
             return age(now - each.since)
         case "TOKEN / BEHIND":
@@ -64,6 +65,12 @@ def _token_or_behind(each: Entry, owners: dict[str, Owner]) -> str:
     more = len(each.waiting_for) - 1
     shown = _short(first) if first else each.waiting_for[0]
     return f"{shown} + {more}" if more else shown
+
+
+def _who(owner: Owner) -> str:
+    """Label and pid; the host only where it is another one."""
+    host = "" if owner.host == os.uname().nodename else f" on {owner.host}"
+    return f"{owner.label} (pid {owner.pid}{host})".lstrip()
 
 
 def _short(owner: Owner) -> str:
