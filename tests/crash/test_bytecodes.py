@@ -165,7 +165,7 @@ class Scene:
             Ask(survivor, *names, **modes)
             for survivor, names in zip(self.survivors, waits, strict=False)
         ]
-        assert not any([ask.submit() for ask in asks])
+        assert [ask.submit() for ask in asks] == [False] * len(asks)
         steps = doomed.go()
         for ask in asks:
             assert ask.held(), [str(each) for each in self.survivors[0].look("")]
@@ -266,7 +266,7 @@ def test_a_killed_holder_lets_the_next_in(memory_path: Path):
     scene = Scene(memory_path)
     pid = holder_of(scene.path, "vm-1", "vm-2")
     asks = [Ask(survivor, "vm-1") for survivor in scene.survivors]
-    assert not any([ask.submit() for ask in asks])
+    assert [ask.submit() for ask in asks] == [False] * len(asks)
     killed(pid)
     assert asks[0].held()
     assert not asks[1].held(0)

@@ -42,7 +42,7 @@ from holdfast.drivers.filespace.layout import (
     slot_at,
     text_of,
 )
-from holdfast.drivers.filespace.listener import Dead, Listener
+from holdfast.drivers.filespace.listener import Dead, Listener, complain
 from holdfast.drivers.filespace.mutex import Patience
 from holdfast.drivers.filespace.peers import is_alive
 from holdfast.drivers.filespace.space import Space
@@ -75,6 +75,14 @@ def record_of(claim: Claim) -> int:
     """The first record of a claim that was submitted."""
     at: int = claim.seats[0].at  # type: ignore[attr-defined]
     return at
+
+
+def _tell(claim: Claim) -> None:
+    """Tell its owner. If that raises, which it must not, the others are told all the same."""
+    try:
+        claim.tell()
+    except Exception:
+        complain()
 
 
 class Keeper:
@@ -328,14 +336,17 @@ class Keeper:
             space.won.pop()
 
     def _have(self, space: Space, claim: Claim, first: int) -> None:
+        """Note that it was granted. It is taken from those who wait last: what an exception ends
+        half-way is done again, and telling twice is harmless."""
+        if claim.state == "waiting":
+            for seat in claim.seats:
+                seat.token = space.words[seat.at + R_TOKEN]  # type: ignore[attr-defined]
+            claim.since = space.since_at(first)
+            claim.state = "held"
+        if claim.state == "held":
+            self._news.append(claim)
+        # Else a finaliser or handler gave it up; it is about to be released.
         self._waiting.pop(first, None)
-        if claim.state != "waiting":
-            return  # given up by a finaliser or handler, and about to be released
-        for seat in claim.seats:
-            seat.token = space.words[seat.at + R_TOKEN]  # type: ignore[attr-defined]
-        claim.since = space.since_at(first)
-        claim.state = "held"
-        self._news.append(claim)
 
     def _lose(self, space: Space, claim: Claim, first: int) -> None:
         """Somebody broke it; its record says why, and is free from now on."""
@@ -408,7 +419,7 @@ class Keeper:
         while news:
             try:
                 claim = news[0]
-                claim.tell()
+                _tell(claim)
                 news.remove(claim)
             except (IndexError, ValueError):
                 pass  # another thread told it at the same time
@@ -504,6 +515,7 @@ class Keeper:
         if broken != self._broken:
             self._alone(self._lose_broken)
             self._broken = broken
+        self._after()
         self._follow(space)
         self._after()
         return bool(self._left or space.wakes)

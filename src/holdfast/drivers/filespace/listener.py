@@ -17,7 +17,7 @@ from holdfast.drivers.filespace.peers import Fifo, Peers
 from holdfast.errors import DriverError
 from holdfast.native import allocate_lock, start_new_thread
 
-__all__ = ["Listener"]
+__all__ = ["Dead", "Listener", "complain"]
 
 Dead = list[tuple[int, int]]
 RETRY = 0.2
@@ -88,8 +88,13 @@ class Listener:
             return True
         except Exception:
             # A fault of ours must be seen, and must not leave all waiters of this process asleep.
-            if not sys.is_finalizing():
-                sys.excepthook(*sys.exc_info())
+            complain()
             return True
         self._dead = []
         return again
+
+
+def complain() -> None:
+    """Show the exception that is being handled, as the interpreter would; not while it ends."""
+    if not sys.is_finalizing():
+        sys.excepthook(*sys.exc_info())

@@ -175,10 +175,24 @@ class Peers:
             if peer is None:
                 return False
             if not peer.watched:
-                self.poll.register(peer.fd, 0)
-                peer.watched = True
+                self._register(peer)
             self.version += 1
             return True
+
+    def _register(self, peer: Peer) -> None:
+        try:
+            self.poll.register(peer.fd, 0)
+        except FileExistsError:
+            pass  # an exception (Ctrl-C) struck between this call and the next line
+        peer.watched = True
+
+    def _unregister(self, peer: Peer) -> None:
+        if peer.watched:
+            peer.watched = False
+            try:
+                self.poll.unregister(peer.fd)
+            except FileNotFoundError:
+                pass  # as above, the other way round
 
     def wake(self, mark: int) -> None:
         """Wake that process. If it is dead, whoever waits for it is told by the kernel."""
@@ -213,9 +227,7 @@ class Peers:
                 return
             for peer in tuple(self._by_mark.values()):
                 if peer.mark not in marks:
-                    if peer.watched:
-                        self.poll.unregister(peer.fd)
-                        peer.watched = False
+                    self._unregister(peer)
                     if len(self._by_mark) > KEPT:
                         self.forget(peer.mark)
 
@@ -224,8 +236,7 @@ class Peers:
         with self._lock:
             peer = self._by_mark.pop(mark, None)
             if peer is not None:
-                if peer.watched:
-                    self.poll.unregister(peer.fd)
+                self._unregister(peer)
                 os.close(peer.fd)
 
     def close(self) -> None:
