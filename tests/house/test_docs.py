@@ -181,3 +181,9 @@ def test_the_proven_guarantees_are_those_of_today():
 
 def test_no_guarantee_is_broken_or_untested():
     assert not re.search(r"\| *(broken|not tested) *\|", generated())
+
+
+@documents
+def test_every_test_that_is_mentioned_exists(path: Path):
+    for file, name in re.findall(r"`((?:tests|src)/[\w/]+\.py)::(\w+)`", read(path)):
+        assert f"def {name}(" in read(Path(file)), f"{path} names {file}::{name}"
