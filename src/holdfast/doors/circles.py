@@ -14,8 +14,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from holdfast.errors import Deadlock
 from holdfast.locks.table import Claim
@@ -75,8 +74,7 @@ def forget_all() -> None:
     _stopped_loops.clear()
 
 
-@dataclass(frozen=True, slots=True)
-class _Step:
+class _Step(NamedTuple):
     """One waiting claim and one in its way."""
 
     waiting: Waiting

@@ -92,7 +92,8 @@ class Driver(Protocol):
 
     def rivals(self, claim: Claim) -> list[tuple[str, Mode, Claim | None]]:
         """The same in the bare: name, the mode of the one in the way, and its claim if it is this
-        process's. Asked before each wait, to find circles; so it should be quick."""
+        process's. Asked before each wait, to find circles; so it should be quick. One that waits
+        for just the same may be left out: whoever is in its way is in this one's, too."""
         ...
 
     def look(self, prefix: str) -> list[Holder | Waiter]:

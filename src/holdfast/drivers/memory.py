@@ -179,7 +179,11 @@ class Memory:
     def rivals(self, claim: Claim) -> list[tuple[str, Mode, Claim | None]]:
         """See :meth:`Driver.rivals <holdfast.drivers.base.Driver.rivals>`."""
         return self._read(
-            lambda: [(seat.name, seat.mode, seat.claim) for seat in self.table.blockers(claim)]
+            lambda: [
+                (seat.name, seat.mode, seat.claim)
+                for seat in self.table.blockers(claim)
+                if seat.held or seat.claim.wants != claim.wants
+            ]
         )
 
     def look(self, prefix: str) -> list[Holder | Waiter]:
@@ -200,6 +204,7 @@ class Memory:
         self._inside = 0
         self._left.clear()
         self.__dict__.pop("owner", None)
+        self.__dict__.pop("_prefix", None)
         for name in tuple(self.table.lines):
             for seat in self.table.line_of(name):
                 seat.claim.state = "gone"
@@ -314,7 +319,12 @@ class Memory:
 
     def id_of(self, ticket: int) -> str:
         """The id of the ask with that ticket; of a lone record, with that token."""
-        return f"{self.owner.pid}.{self.owner.start}.{ticket}"
+        return f"{self._prefix}{ticket}"
+
+    @cached_property
+    def _prefix(self) -> str:
+        """What ids of this process begin with; two of one pid differ in their start."""
+        return f"{self.owner.pid}.{self.owner.start}."
 
 
 def _always() -> bool:

@@ -204,13 +204,13 @@ class Table:
         return blockers(line, line.index(seat), self._is_stuck)
 
     def _is_blocked(self, claim: Claim) -> bool:
-        return any(True for seat in claim.seats for _ in self._in_the_way(seat))
+        return any(next(self._in_the_way(seat), None) for seat in claim.seats)
 
     def _is_stuck(self, seat: Seat) -> bool:
         if seat.claim.state != "waiting":
             return False
         others = (other for other in seat.claim.seats if other is not seat)
-        return any(True for other in others for _ in self._in_the_way(other))
+        return any(next(self._in_the_way(other), None) for other in others)
 
     def _grant(self, claim: Claim) -> None:
         for seat in claim.seats:
@@ -239,4 +239,5 @@ def _until_barred(line: list[Seat]) -> Iterator[Claim]:
 
 def _is_tangled(claim: Claim) -> bool:
     """Whether it asks for slots of several names; then a grant may unblock (see ``settle``)."""
-    return sum(mode.kind == "slots" for _, mode in claim.wants) > 1
+    wants = claim.wants
+    return len(wants) > 1 and sum(mode.kind == "slots" for _, mode in wants) > 1
