@@ -74,8 +74,15 @@ def _forget_last_boot(space: Space) -> None:
         words[SLOTS + number * SLOT_WORDS + S_JOINED] = 0
     for number in range(words[H_CHUNKS]):
         words[DIRECTORY + number] = 0
+    _clear_index(space)
+    words[H_TANGLED] = words[H_HINT] = 0
     space.fresh_after_boot()
     words[H_BOOT], words[H_BOOT + 1] = space.boot
+    words[H_INSIDE] = 0
+
+
+def _clear_index(space: Space) -> None:
+    space.raw[INDEX * 8 : SLOTS * 8] = bytes((SLOTS - INDEX) * 8)
 
 
 def dead(space: Space) -> list[int]:
@@ -141,7 +148,7 @@ def repair(space: Space) -> None:
     """Make index, guards and grants anew from what the living wrote."""
     words = space.words
     words[H_REPAIRS] += 1
-    space.raw[INDEX * 8 : SLOTS * 8] = bytes((SLOTS - INDEX) * 8)
+    _clear_index(space)
     for mark in dead(space):
         _free_slot(space, mark, space.chunks_of(mark))
     slots = set(space.slots())
