@@ -126,14 +126,16 @@ class Ask:
         grant.who = None
         held = grant._drop()
         self._held = None
-        if grant._struck:
-            # Ours may not have arrived yet, if the body ended without another await.
-            late = None if cancelled else await _late_cancellation()
-            if task.uncancel() > grant._before and (cancelled or late):
-                if late:
-                    raise late
-                return  # somebody outside cancelled it too, and that one wins
-        if not held:
+        if held:
+            return
+        late = None
+        if grant._struck and not cancelled:
+            # Ours has not arrived yet: the body ended without another await.
+            late = await _late_cancellation()
+        asked = task.uncancel() if grant._struck else task.cancelling()
+        if asked > grant._before and late:
+            raise late
+        if not (asked > grant._before and cancelled):  # or somebody outside cancelled, and wins
             _explain_leaving(grant)
 
     def __aexit__(
