@@ -14,8 +14,7 @@ import stat
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from holdfast.drivers.base import Options
@@ -55,8 +54,7 @@ LOCAL = {
 OVERLAY = 0x794C7630
 
 
-@dataclass(frozen=True, slots=True)
-class Access:
+class Access(NamedTuple):
     """Who may use the lockspace: the modes of directory and files, and the group that shares it."""
 
     directory: int = 0o700

@@ -134,6 +134,7 @@ class Keeper:
         for claim in claims.values():
             claim.state = "gone"
         if space is not None:
+            space.peers.forked()
             space.close()
 
     def close(self) -> None:

@@ -164,6 +164,7 @@ class Peers:
         self._map = map_
         self._by_mark: dict[int, Peer] = {}
         self._lock: Any = recursive_lock()
+        self.closed = False
         self.version = 0
         """Counts up whenever somebody new is watched."""
         self.poll: Any = epoll()
@@ -240,14 +241,22 @@ class Peers:
                 os.close(peer.fd)
 
     def close(self) -> None:
-        """Close all, without a word to anybody."""
-        for peer in self._by_mark.values():
-            os.close(peer.fd)
-        self._by_mark.clear()
-        self.poll.close()
+        """Close all, without a word to anybody; whoever still wants to wake somebody does not."""
+        with self._lock:
+            self.closed = True
+            for peer in self._by_mark.values():
+                os.close(peer.fd)
+            self._by_mark.clear()
+            self.poll.close()
+
+    def forked(self) -> None:
+        """This is a fork's child: nobody will ever give back the lock, if somebody had it."""
+        self._lock = recursive_lock()
 
     def _peer(self, mark: int) -> Peer | None:
-        """The write end, opened if need be; None if that process is dead."""
+        """The write end, opened if need be; None if that process is dead, or we are closed."""
+        if self.closed:
+            return None
         number = self._map.words[slot_at(mark) + S_FIFO]
         peer = self._by_mark.get(mark)
         if peer is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import select
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from time import time_ns
@@ -92,7 +93,8 @@ class Space(Map):
         self.moved = False
         self.mark = 0
         try:
-            self._open()
+            with saying("open the lockspace", path):
+                self._open()
         except BaseException:
             os.close(self.directory)
             raise
@@ -103,7 +105,11 @@ class Space(Map):
             with saying("map", self.path):
                 super().__init__(mmap.mmap(fd, 0))
             self.mutex = Mutex(fd)
-            self._join()
+            try:
+                self._join()
+            except BaseException:
+                self.unmap()
+                raise
         except BaseException:
             os.close(fd)
             raise
@@ -113,19 +119,27 @@ class Space(Map):
     def _join(self) -> None:
         self.fifo = Fifo(self.directory, self.path, self.access)
         try:
-            with self.entered(JOINER | self.owner.pid):
-                self._take_slot()
-                for mark in repair.dead(self):
-                    repair.reap(self, mark)
-                repair.strays(self)
-            self.ceiling: int = self.words[H_CEILING]
             self.peers = Peers(self.directory, self)
-            self.peers.poll.register(self.fifo.read, 1)
+            try:
+                self.peers.poll.register(self.fifo.read, select.EPOLLIN)
+                with self.entered(JOINER | self.owner.pid):
+                    self._take_place()
+            except BaseException:
+                self.peers.close()
+                raise
         except BaseException:
             self.fifo.close()
             os.unlink(fifo_name(self.fifo.number), dir_fd=self.directory)
             raise
         self.spread()
+
+    def _take_place(self) -> None:
+        """Take a slot, and clear away what the dead left."""
+        self._take_slot()
+        for mark in repair.dead(self):
+            repair.reap(self, mark)
+        repair.strays(self)
+        self.ceiling: int = self.words[H_CEILING]
 
     @contextmanager
     def entered(self, mark: int) -> Iterator[None]:
@@ -219,8 +233,17 @@ class Space(Map):
         """Close all descriptors. In a fork's child the parent goes on undisturbed."""
         self.peers.close()
         self.fifo.close()
+        self.unmap()
         os.close(self.mutex.fd)
         os.close(self.directory)
+
+    def unmap(self) -> None:
+        """Give back the map, and the descriptor that Python keeps with it."""
+        self.words.release()
+        try:
+            self.raw.close()
+        except BufferError:
+            pass  # somebody reads it just now; it ends with the last reader
 
     # ------------------------------------------------------------------ numbers and records
 

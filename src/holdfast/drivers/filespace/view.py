@@ -10,11 +10,14 @@ from collections.abc import Iterator
 
 from holdfast.drivers.filespace.board import Board, Key, Spot, key_of
 from holdfast.drivers.filespace.layout import (
+    DIRECTORY,
     H_CHUNKS,
+    H_SLOTS,
     R_MARK,
     R_TICKET,
     Map,
     chunk_at,
+    slot_at,
     text_of,
 )
 from holdfast.drivers.filespace.space import Space, owner_at
@@ -29,8 +32,16 @@ def id_at(map_: Map, first: int) -> str:
 
 
 def copy_of(space: Space) -> Map:
-    """A copy of all that is in use; to be made inside the mutex."""
-    return Map(bytearray(space.raw[: chunk_at(space.words[H_CHUNKS]) * 8]))
+    """A copy of all that is in use; to be made inside the mutex.
+
+    What was not allocated must not even be read: on a full tmpfs that would be a SIGBUS.
+    """
+    words = space.words
+    end = chunk_at(words[H_CHUNKS])
+    copy = bytearray(end * 8)
+    for start, stop in ((0, slot_at(words[H_SLOTS] + 1)), (DIRECTORY, end)):
+        copy[start * 8 : stop * 8] = space.raw[start * 8 : stop * 8]
+    return Map(copy)
 
 
 class View:
