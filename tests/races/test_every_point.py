@@ -196,6 +196,7 @@ def test_async_with_is_left_with_nothing_held(locks, kind):
             raise
 
     def check(point: int) -> None:
+        loop.run_until_complete(asyncio.sleep(0))  # it still refers to the task
         gc.collect()  # the task, its exception and their frames refer to each other
         assert locks.snapshot() == [], f"held after a strike at point {point}"
 

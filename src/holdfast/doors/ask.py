@@ -10,10 +10,11 @@ import sys
 from time import monotonic, time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
+from weakref import ref
 
 from holdfast.doors.circles import Waiting
 from holdfast.doors.grant import Grant, HandGrant
-from holdfast.doors.sleep import sleep_through, sleeper
+from holdfast.doors.sleep import known, sleep_through, sleeper
 from holdfast.drivers.base import Told
 from holdfast.errors import LockTimeout, NotHeld
 from holdfast.locks.names import check_timeout
@@ -122,7 +123,7 @@ class Ask:
         grant = self._held
         if grant is None:
             return
-        task: Any = grant.who
+        task: Any = known(grant.who)
         grant.who = None
         held = grant._drop()
         self._held = None
@@ -208,7 +209,7 @@ class Ask:
             if not self._submit(claim, grant.told):
                 # Greenlets may have come into this process since somebody last waited.
                 claim.who = grant.who = who = self._space._who_calls()
-                with Waiting(self._space._driver, claim, who, _running_loop()):
+                with Waiting(self._space._driver, claim, known(who), _running_loop()):
                     self._sleep(grant, claim, timeout)
             self._take(grant, claim)
         except BaseException:
@@ -228,11 +229,11 @@ class Ask:
 
     async def _await(self, grant: Grant, timeout: float | None) -> None:
         """The tasks' door. On any exception, cancellation included, nothing is held or awaited."""
-        who = _current_task()
-        claim = self._claim_for(grant, who)
+        task = _current_task()
+        claim = self._claim_for(grant, ref(task))
         try:
             if not self._submit(claim, grant.told):
-                with Waiting(self._space._driver, claim, who):
+                with Waiting(self._space._driver, claim, task):
                     await self._nap(grant, claim, timeout)
             self._take(grant, claim)
         except BaseException:
@@ -315,7 +316,8 @@ class ShortAsk(Ask):
         grant._space = space
         grant._name = name = self._name
         grant.claim = None
-        grant.who = task = _current_task()
+        task = _current_task()
+        grant.who = ref(task)
         grant._before = task.cancelling()
         grant._struck = False
         grant.since = time()

@@ -16,6 +16,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any, NamedTuple, Protocol
 
+from holdfast.doors.sleep import known
 from holdfast.errors import Deadlock
 from holdfast.locks.table import Claim
 from holdfast.locks.terms import Mode
@@ -83,11 +84,12 @@ class _Step(NamedTuple):
 
     def is_there(self) -> bool:
         rivals = self.waiting.driver.rivals(self.waiting.claim)
-        return any(rival is self.rival for _, _, rival in rivals)
+        # One of acquire() is known to be nobody's only when it is being handed over.
+        return any(rival is self.rival and rival.who is not None for _, _, rival in rivals)
 
     def __str__(self) -> str:
         has = "holds" if self.rival.state == "held" else "asked for first"
-        me, other = _named(self.waiting.who), _named(self.rival.who)
+        me, other = _named(self.waiting.who), _named(known(self.rival.who))
         return f"{me} waits for {self.name!r}, which {other} {has}"
 
 
@@ -127,7 +129,7 @@ _SOMEWHERE_ELSE = Claim(())
 
 
 def _through(step: _Step, start: object, seen: set[object]) -> list[_Step]:
-    for who in _cannot_go_on_before(step.rival.who):
+    for who in _cannot_go_on_before(known(step.rival.who)):
         if who == start:
             return [step]
         further = _waits.get(who)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import warnings
 import weakref
 from collections.abc import Callable
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from holdfast.doors.sleep import known
 from holdfast.drivers.memory import claim_of
 from holdfast.errors import LockLost, NotHeld
 from holdfast.locks.table import Claim
@@ -53,7 +53,11 @@ class Grant:
     since: float
     """When it was granted, in seconds since the epoch."""
     who: object
-    """The thread, greenlet or task that holds it in ``with``; None if anyone may release it."""
+    """The thread, greenlet or task that holds it in ``with``; None if anyone may release it.
+
+    Only a weak reference to a task or greenlet: it may keep the exception that ended it, that the
+    frames it came through, and these the ask, whose finaliser then would never run.
+    """
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -135,9 +139,11 @@ class Grant:
         lost = self._lost()
         if lost is not None:
             watch = self._watching()
-            with suppress(IndexError):  # another thread called the last one
+            try:
                 while watch:
                     _tell_one(watch.pop(0), lost)
+            except IndexError:
+                pass  # another thread called the last one
             self._interrupt()
 
     def _watching(self) -> list[OnLost]:
@@ -156,14 +162,16 @@ class Grant:
 
     def _interrupt(self) -> None:
         """If a task holds it in ``async with``, cancel its body."""
-        who: Any = self.who
+        who: Any = known(self.who)
         if hasattr(who, "uncancel"):
-            with suppress(RuntimeError):  # the loop was closed under its task
+            try:
                 who.get_loop().call_soon_threadsafe(self._cancel)
+            except RuntimeError:
+                pass  # the loop was closed under its task
 
     def _cancel(self) -> None:
         """Runs in the loop's own thread; once the body has been left ``who`` is None."""
-        who: Any = self.who
+        who: Any = known(self.who)
         if who is not None and not self._struck:
             self._struck = True
             who.cancel(f"lost {', '.join(self.names)}")

@@ -8,15 +8,24 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from contextlib import suppress
+from functools import partial
 from posix import close, eventfd, eventfd_write
 from time import monotonic
 from typing import Any, Protocol
+from weakref import ref
 
 from holdfast.locks.table import Claim
 from holdfast.native import allocate_lock, get_ident
 
-__all__ = ["GreenSleeper", "Sleeper", "ThreadSleeper", "identity", "sleep_through", "sleeper"]
+__all__ = [
+    "GreenSleeper",
+    "Sleeper",
+    "ThreadSleeper",
+    "identity",
+    "known",
+    "sleep_through",
+    "sleeper",
+]
 
 # From posix, not os: eventlet patches os.
 EVENT_FLAGS = 0o2000000 | 0o4000  # EFD_CLOEXEC | EFD_NONBLOCK
@@ -46,8 +55,10 @@ class ThreadSleeper:
 
     def wake(self) -> None:
         """Wake it, now or when it goes to sleep."""
-        with suppress(RuntimeError):  # woken already
+        try:
             self._lock.release()
+        except RuntimeError:
+            pass  # woken already
 
     def close(self) -> None:
         """Nothing to give back."""
@@ -101,15 +112,19 @@ class _TimedOutError(Exception):
 def _wait_in_gevent(fd: int, timeout: float | None) -> None:
     from gevent.socket import wait_read
 
-    with suppress(_TimedOutError):
+    try:
         wait_read(fd, timeout=timeout, timeout_exc=_TimedOutError())
+    except _TimedOutError:
+        pass
 
 
 def _wait_in_eventlet(fd: int, timeout: float | None) -> None:
     from eventlet.hubs import trampoline
 
-    with suppress(_TimedOutError):
+    try:
         trampoline(fd, read=True, timeout=timeout, timeout_exc=_TimedOutError)
+    except _TimedOutError:
+        pass
 
 
 def sleeper() -> Sleeper:
@@ -147,5 +162,13 @@ def sleep_through(claim: Claim, sleep: Sleeper, timeout: float | None) -> None:
 def identity() -> Callable[[], object]:
     """The function that tells who calls: the greenlet, if there are any, or the native thread."""
     greenlet = sys.modules.get("greenlet")
-    function: Callable[[], object] = get_ident if greenlet is None else greenlet.getcurrent
-    return function
+    return get_ident if greenlet is None else partial(_this_greenlet, greenlet.getcurrent)
+
+
+def _this_greenlet(current: Callable[[], object]) -> object:
+    return ref(current())
+
+
+def known(who: Any) -> Any:
+    """The greenlet or task that *who* refers to, None if there is none any more; or the ident."""
+    return who() if who.__class__ is ref else who

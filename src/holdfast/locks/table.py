@@ -34,8 +34,9 @@ def tell_nobody() -> None:
 class Claim:
     """An ask on its way through a driver: new, waiting, held, and then gone or lost.
 
-    ``who`` is the thread, greenlet or task that waits, or that holds in ``with``; None if anyone
-    may release it. ``since`` is when it was asked, then when it was granted (epoch seconds).
+    ``who`` is the thread, or refers to the greenlet or task, that waits, or that holds in ``with``;
+    None if anyone may release it. ``since`` is when it was asked, then when it was granted (epoch
+    seconds).
     ``tell`` is called without arguments after a change of ``state`` that the owner did not make.
     """
 
