@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json as codec
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
@@ -91,7 +90,7 @@ def _record(
 
 
 def _in_json(guarantees: Guarantees) -> dict[str, object]:
-    fields = asdict(guarantees)
+    fields = guarantees._asdict()
     return {
         key: sorted(each) if isinstance(each, frozenset) else each for key, each in fields.items()
     }

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 __all__ = ["Event", "Kind", "Listener"]
 
@@ -13,8 +12,7 @@ Kind = Literal["asked", "granted", "gave up", "released", "lost", "broken"]
 lost. Whoever breaks somebody's grant sees broken, the one who held it lost."""
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """One thing that happened to one ask of this process. ``at``: epoch seconds."""
 
     kind: Kind

@@ -9,8 +9,7 @@ whose name is the URL's scheme; :mod:`holdfast.testing` holds the suite that it 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from holdfast.locks.table import Claim
 from holdfast.locks.terms import Holder, Mode, Owner, Waiter
@@ -20,8 +19,7 @@ __all__ = ["Driver", "Guarantees", "OpenDriver", "Options", "Told"]
 Told = Callable[[], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Guarantees:
+class Guarantees(NamedTuple):
     """What a driver promises; :mod:`holdfast.testing` proves it, or the driver may not say it."""
 
     reach: Literal["process", "host", "cluster"]
@@ -45,8 +43,7 @@ class Guarantees:
     """What it cannot promise, a sentence each, for ``holdfast doctor``."""
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(NamedTuple):
     """What ``Lockspace(url, label=..., **options)`` was given. Unknown options are refused."""
 
     label: str = ""

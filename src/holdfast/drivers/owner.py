@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 from holdfast.locks.terms import Owner
 
@@ -21,7 +20,7 @@ def this_process(label: str = "") -> Owner:
 def boot_id() -> str:
     """The kernel's id of this boot; "" where ``/proc`` is not mounted."""
     try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return _read("/proc/sys/kernel/random/boot_id").decode().strip()
     except OSError:
         return ""
 
@@ -32,15 +31,20 @@ def start_time(pid: int) -> int:
     Field 22 of ``/proc/PID/stat``; the command in field 2 may hold spaces and brackets.
     """
     try:
-        stat = Path(f"/proc/{pid}/stat").read_bytes()
+        stat = _read(f"/proc/{pid}/stat")
     except OSError:
         return 0
     return int(stat.rpartition(b")")[2].split()[19])
 
 
+def _read(path: str) -> bytes:
+    with open(path, "rb") as file:  # not pathlib: it costs as much to import as all of ours
+        return file.read()
+
+
 def _command() -> str:
     try:
-        raw = Path("/proc/self/cmdline").read_bytes()
+        raw = _read("/proc/self/cmdline")
     except OSError:
         return ""
     words = raw.decode(errors="replace").rstrip("\0").replace("\0", " ")

@@ -7,9 +7,7 @@ or if both are slots and there is room; see :mod:`holdfast.locks.queue` for the 
 from __future__ import annotations
 
 import time
-from contextlib import suppress
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from holdfast.errors import Unsupported
 
@@ -19,8 +17,7 @@ MAX_GROUP_BYTES = 255
 MAX_SLOTS = 2**31 - 1
 
 
-@dataclass(frozen=True, slots=True)
-class Mode:
+class Mode(NamedTuple):
     """How a name is asked for. Make one with EXCLUSIVE, SHARED, ``group("g")`` or ``slots(n)``."""
 
     kind: Literal["exclusive", "shared", "slots"]
@@ -36,13 +33,15 @@ class Mode:
     def read(cls, text: str) -> Mode:
         """The mode that ``str`` wrote. Raises Unsupported for one of a newer version."""
         kind, _, argument = text.partition(":")
-        with suppress(ValueError):
+        try:
             if text in ("exclusive", "shared"):
                 return EXCLUSIVE if text == "exclusive" else SHARED
             if kind == "group":
                 return group(argument)
             if kind == "slots" and argument == str(int(argument)):
                 return slots(int(argument))
+        except ValueError:
+            pass
         raise Unsupported(f"lock mode {text!r} is not known here; upgrade holdfast on this host")
 
 
@@ -73,8 +72,7 @@ Want = tuple[str, Mode]
 """One name of an ask, with the mode it is asked in."""
 
 
-@dataclass(frozen=True, slots=True)
-class Owner:
+class Owner(NamedTuple):
     """Who asks: a process of a host, told apart from a later one with the same pid.
 
     ``boot`` is the host's boot id, ``start`` the process's start time in clock ticks since boot
@@ -97,8 +95,7 @@ def _age(since: float) -> str:
     return f"{max(0.0, time.time() - since):.3g} s"
 
 
-@dataclass(frozen=True, slots=True)
-class Holder:
+class Holder(NamedTuple):
     """One holder of one name. ``since``: epoch seconds; ``id``: what ``break_`` wants to see."""
 
     name: str
@@ -113,11 +110,10 @@ class Holder:
 
     def as_dict(self) -> dict[str, Any]:
         """The fields for ``--json``."""
-        return {**asdict(self), "mode": str(self.mode), "state": "held"}
+        return {**_fields(self), "state": "held"}
 
 
-@dataclass(frozen=True, slots=True)
-class Waiter:
+class Waiter(NamedTuple):
     """One waiter on one name. ``waiting_for``: the ids of those in its way, over all its names."""
 
     name: str
@@ -132,6 +128,8 @@ class Waiter:
 
     def as_dict(self) -> dict[str, Any]:
         """The fields for ``--json``."""
-        fields = {**asdict(self), "mode": str(self.mode), "state": "waiting"}
-        fields["waiting_for"] = list(self.waiting_for)
-        return fields
+        return {**_fields(self), "state": "waiting", "waiting_for": list(self.waiting_for)}
+
+
+def _fields(seen: Holder | Waiter) -> dict[str, Any]:
+    return {**seen._asdict(), "mode": str(seen.mode), "owner": seen.owner._asdict()}

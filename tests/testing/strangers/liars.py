@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from plain import Plain, Tiny
 
 from holdfast.locks.table import Claim, Table
@@ -138,7 +136,7 @@ class RefusesNothing(Tiny):
 class SaysNothing(Tiny):
     """Lacks promises, and does not say so."""
 
-    guarantees = replace(Tiny.guarantees, limits=())
+    guarantees = Tiny.guarantees._replace(limits=())
 
 
 class TakesSome(Table):
@@ -208,7 +206,7 @@ class CloseLeavesWaiting(Plain):
 class ReachesFar(Plain):
     """Says that the processes of a host exclude each other."""
 
-    guarantees = replace(Plain.guarantees, reach="host", takeover=0.0)
+    guarantees = Plain.guarantees._replace(reach="host", takeover=0.0)
 
 
 class OnlyMixesUp(Plain):
