@@ -10,7 +10,7 @@ from pathlib import Path
 from time import perf_counter
 
 from benchmarks import plot, report
-from benchmarks.machine import describe
+from benchmarks.machine import describe, load
 from benchmarks.results import Result
 from benchmarks.rows import ROWS
 from benchmarks.scale import FULL, QUICK
@@ -23,7 +23,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
     command = shlex.join(["python", "-m", "benchmarks", *(arguments or sys.argv[1:])])
     machine = describe()
-    results = [_run(name, options.quick) for name in options.only or ROWS]
+    results = [_run(name, options.quick) for name in ROWS if name in (options.only or ROWS)]
+    machine["load"] += f"; {load()} after it"
     if options.json:
         print(report.as_json(machine, command, results))
     else:

@@ -129,6 +129,32 @@ def idle(scale: Scale, result: Result) -> None:
                         + ", ".join(f"{who} {each}" for who, each in ticks.items()))  # fmt: skip
 
 
+@row("repair", "`file:` the first ask after a process died inside the mutex")
+def repair(scale: Scale, result: Result) -> None:
+    try:
+        from holdfast.drivers.filespace.layout import H_INSIDE, H_REPAIRS
+    except ImportError as error:
+        raise Unavailable(f"nothing is known of repairs: {error}") from error
+    took: list[float] = []
+    with folder() as path:
+        locks = open_file_space(os.path.join(path, "space"))
+        grants = [locks(f"held-{each}").acquire() for each in range(scale.held_files)]
+        space = locks._driver._space
+        for _ in range(max(2, scale.rounds // 4)):
+            repairs = space.words[H_REPAIRS]
+            space.words[H_INSIDE] = space.mark  # what a process that dies there leaves
+            start = WALL()
+            with locks("vm-1"):
+                took.append((WALL() - start) / 1e6)
+            if space.words[H_REPAIRS] != repairs + 1:
+                raise Unavailable("the file was not repaired where it should have been")
+        for grant in grants:
+            grant.release()
+        locks.close()
+    what = f"with {scale.held_files:,} names held"
+    result.figures.append(Figure(what, Spread.of(took), "ms"))
+
+
 @row("growth-file", "`file:` one more name when many are held")
 def growth(scale: Scale, result: Result) -> None:
     few, many = "10 held", f"{scale.held_files:,} held"

@@ -72,12 +72,29 @@ def growth(scale: Scale, result: Result) -> None:
         for each in range(count)
     ]
     names = _many_names(scale)
-    samples = alternate({label: _keyed(space, names) for label, space in spaces.items()}, scale)
+    loops = {label: _keyed(space, names) for label, space in spaces.items()}
+    loops |= {f"bare dict, {label}": _dictionary(count, names)
+              for label, count in ((few, 10), (many, scale.names))}  # fmt: skip
+    samples = alternate(loops, scale)
     for grant in grants:
         grant.release()
     found = ratio(samples, many, few)
     result.figures.append(Figure(f"{many} ÷ {few}", found, "x", goal=1.2))
+    bare = ratio(samples, f"bare dict, {many}", f"bare dict, {few}")
+    result.figures.append(Figure("a bare dict, the same", bare, "x"))
     result.panels.append(Panel("one more name, memory", "ns", medians(samples)))
+
+
+def _dictionary(held: int, names: Names) -> Loop:
+    """What the processor's caches alone make of so many keys."""
+    table: dict[str, object] = {f"held-{each}": object() for each in range(held)}
+
+    def loop(count: int) -> None:
+        for name in names(count):
+            table[name] = None
+            del table[name]
+
+    return loop
 
 
 def _one_name(count: int) -> Iterable[str]:

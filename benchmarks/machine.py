@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from shutil import rmtree
 
-__all__ = ["describe", "folder"]
+__all__ = ["describe", "folder", "load"]
 
 PACKAGES = ("fasteners", "filelock", "portalocker", "oslo.concurrency", "aiorwlock")
 
@@ -23,10 +23,15 @@ def describe() -> dict[str, str]:
         "CPU": f"{_cpu()}, {os.cpu_count()} of them",
         "kernel": f"{platform.system()} {platform.release()}",
         "Python": f"{platform.python_implementation()} {platform.python_version()}, {_build()}",
-        "load": " ".join(f"{each:.2f}" for each in os.getloadavg()) + " before the run",
+        "load": f"{load()} before the run",
         "files": f"{_files()} ({_file_system(_files())})",
         "peers": ", ".join(f"{each} {_version(each)}" for each in PACKAGES),
     }
+
+
+def load() -> str:
+    """How many wanted to run, on average over 1, 5 and 15 minutes."""
+    return " ".join(f"{each:.2f}" for each in os.getloadavg())
 
 
 @contextmanager

@@ -85,9 +85,9 @@ def _draw_panel(axes: Any, panel: Panel) -> None:
         axes.annotate(number(value), (numbers[at], at), (3, 0), textcoords="offset points",
                       va="center", fontsize=7)  # fmt: skip
     axes.set_yticks(range(len(values)), [who for who, _ in values])
-    axes.invert_yaxis()
     better = "more is better" if panel.high else "less is better"
-    axes.set_title(f"{panel.title} ({panel.unit}{', log' if wide else ''}; {better})",
-                   loc="left", fontsize=8)  # fmt: skip
+    axes.set_title(panel.title, loc="left", fontsize=8)
+    axes.set_xlabel(f"{panel.unit}{', log' if wide else ''}; {better}", fontsize=6)
+    axes.set_ylim(max(len(values), 4) - 0.4, -0.6)
     axes.tick_params(axis="x", labelsize=6)
     axes.minorticks_off()

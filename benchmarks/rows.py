@@ -12,7 +12,7 @@ MODULES = (in_memory, contention, in_files, starting)
 
 ORDER = (
     "with", "mutex", "async", "threads",
-    "file-free", "file-busy", "hand-over", "kill", "idle",
+    "file-free", "file-busy", "hand-over", "kill", "idle", "repair",
     "growth-memory", "growth-file", "import", "run",
 )  # fmt: skip
 
