@@ -12,48 +12,47 @@ BUSY = (
 
 WHY: dict[str, str] = {
     "with": (
-        "A bare lock is two C calls. A keyed one that keeps all facts crosses from C to Python four"
-        " times (`__call__`, `__enter__`, `__exit__`, and `__del__`, which frees what an interrupted"
-        " `with` left) and makes two objects: the ask, which nobody but the statement sees, so that"
-        " the finaliser comes at once, and the grant, which the user may keep. Measured one by one"
-        " on this machine (CPU ns, bare lock 110): the four crossings and the ask 200, dictionary"
-        " and give-back 80, the grant 60, the clock 55, keyword arguments 25 to 60, the name's check"
-        " 35, the thread's ident 30, the token 25. The clock's reading alone is half a bare lock."
-        " The goal's sketch had neither the finaliser nor the checks, and was measured where a bare"
-        " lock took 147 ns and not 110. With many names the caches slow down both sides, so the"
-        " ratio is better there."
+        "A bare lock is two C calls. A keyed one that keeps all facts crosses from C to Python"
+        " four times (`__call__`, `__enter__`, `__exit__`, and `__del__`, which frees what an"
+        " interrupted `with` left) and makes two objects: the ask, which only the statement sees,"
+        " so that the finaliser comes at once, and the grant, which the user may keep. Measured one"
+        " by one on this machine (CPU ns, where a bare lock is 110): the four crossings and the ask"
+        " 200, dictionary and give-back 80, the grant 60, the clock 55, keyword arguments 25, the"
+        " name's check 35, the thread's ident 30, the token 25, and the branches between. The clock"
+        " alone is half a bare lock. The goal's sketch was measured where a bare lock took some 150"
+        " ns. With many names the caches slow both sides down, so the ratio is better there."
     ),
     "mutex": (
-        "A `with mutex` is two calls of Python functions, one insertion, one deletion, a token and a"
-        " clock reading; the clock (`since`) is half a bare lock by itself, without it the ratio is"
-        " 1.6. The row lies within the noise of its goal."
+        "A `with mutex` is two calls of Python functions, one insertion, one deletion, a token and"
+        " a reading of the clock (`since`), which is half a bare lock by itself: without it the"
+        " ratio is 1.6. The row lies within the noise of its goal."
     ),
     "async": (
-        "An `asyncio.Lock` that is free asks nobody who holds it. We must know the task, because it"
-        " is cancelled if the lock is lost, and on Python 3.11 each question for the running loop is"
-        " a system call (getpid) of some 200 ns under virtualisation; 3.12 has none. The rest is"
-        " that of `with`, a weak reference to the task, its count of cancellations, and one"
+        "A free `asyncio.Lock` does not ask who takes it. We must know the task, because it is"
+        " cancelled if the lock is lost, and on Python 3.11 each question for the running loop is a"
+        " system call (getpid) of some 200 ns on a virtual machine; later Pythons have none. The"
+        " rest is that of `with`, a weak reference to the task, its count of cancellations, and one"
         " coroutine."
     ),
     "threads": (
         "Nobody overtakes, so every entry is a hand-over to a thread that sleeps: two switches of"
         " context and two of the interpreter's lock. A queue lock of fifteen lines (a deque of C"
         " locks, nothing else) gives 45,000 to 63,000 entries per second on this machine, 0.15 to"
-        " 0.25 of LockByKey, which lets the running thread take the lock again and again and serves"
-        " the least-served thread a half or less of the most-served. So a third is out of reach for"
-        " any lock that serves in order here; ours needs two to three times the processor time of"
-        " that queue lock for each hand-over. The longest wait is a pause of the scheduler or of the"
-        " interpreter's lock (5 ms), and grows with the load of the machine, while the mean does not."
+        " 0.25 of LockByKey, which lets the running thread take the lock again and again. So a"
+        " third is out of reach here for any lock that serves in order; ours needs two to three"
+        " times the processor time of that queue lock for each hand-over. The longest wait is a"
+        " pause of the scheduler or of the interpreter's lock (5 ms): it grows with the load of the"
+        " machine, while the mean does not."
     ),
     "file-free": (
-        "The kernel's part (two flocks on a kept descriptor) is small; what is left is Python: of"
+        "The kernel's part, two flocks on a kept descriptor, is small; what is left is Python: of"
         " the processor time about a third is the short way that takes, a fifth the one that gives,"
-        " and nearly half the doors above them (ask, grant, claim, the calls between). The goal's"
-        " sketch was the driver alone, without doors."
+        " and nearly half the doors above them (ask, grant, claim, and the calls between). The goal"
+        " comes from a prototype of the driver alone."
     ),
     "file-busy": (
-        "Each flock that has to wait gives up the interpreter's lock, and gets it back only when the"
-        " busy thread's turn of 5 ms is over."
+        "Each flock that has to wait gives up the interpreter's lock, and gets it back only when"
+        " the busy thread's turn of 5 ms is over."
     ),
     "hand-over": BUSY,
     "kill": BUSY + " The kernel itself needs 0.3 to 0.4 ms to end a process and tell it.",
@@ -65,11 +64,11 @@ WHY: dict[str, str] = {
     ),
     "growth-file": "Chains of the index are longer; nothing walks over all names.",
     "import": (
-        "`dataclasses` with what it imports (inspect, ast, dis, tokenize) and the generating of the"
-        " classes is nearly half of it, `typing` (with re, contextlib, enum) a third."
+        "More than half is `typing` with what it imports (re, enum, collections, contextlib), then"
+        " the generating of the data classes; our own code is a quarter."
     ),
     "run": (
-        "Two thirds is Python starting and importing: click, the command line and the driver; the"
-        " rest is opening the lockspace, fork and exec."
+        "Most of it is imports: click, importlib.metadata (which finds the driver), the command"
+        " line's own modules and ctypes; then opening the lockspace, fork and exec."
     ),
 }
