@@ -59,11 +59,12 @@ class Lockspace:
 
     *url*: None or ``memory:`` for this process alone (two of them share nothing);
     ``file:///dir`` for the processes of one host. *label* is shown to those who meet our locks.
-    *ttl* is the lease in seconds, where the driver has one. Other options are the driver's own.
+    *ttl* is the lease in seconds; a driver that learns of death without one takes any. Other
+    options are the driver's own.
 
     A context manager, sync and async, that closes it.
-    Raises Unsupported for a scheme, a ttl or an option that no installed driver knows, DriverError
-    if the lockspace cannot be used.
+    Raises Unsupported for a scheme or an option that no installed driver knows, DriverError if the
+    lockspace cannot be used.
     """
 
     def __init__(

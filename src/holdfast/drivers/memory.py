@@ -333,9 +333,13 @@ def _always() -> bool:
 
 
 def open_memory(url: str, options: Options) -> Memory:
-    """A new lockspace for this process. Raises Unsupported for a path or an option."""
+    """A new lockspace for this process. Raises Unsupported for a path or an unknown option.
+
+    It needs no lease, so any ttl is kept: what holds here dies with all who could be waiting.
+    """
     if url not in ("memory:", "memory://", ""):
         raise Unsupported(f"memory: has no path: {url!r}. Two Lockspace() share nothing")
-    if options.ttl is not None or options.extra:
-        raise Unsupported("memory: has no sessions and takes no option but label=")
+    if options.extra:
+        unknown = ", ".join(name for name, _ in options.extra)
+        raise Unsupported(f"memory: takes label= and ttl=, not {unknown}=")
     return Memory(options.label)
