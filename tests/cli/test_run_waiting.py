@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 
 import pytest
 
+from holdfast import Lockspace
 from tests.cli.tools import HoldfastRunner, child_of, finish, is_alive, let_go, one_sentence, until
 
 
@@ -133,3 +135,24 @@ def test_a_stopped_waiter_goes_on_where_it_was(holdfast: HoldfastRunner):
     until(lambda: holdfast.held_by(waiter.pid, "vm-1"), "the grant to the one that is stopped")
     os.killpg(waiter.pid, signal.SIGCONT)
     assert finish(waiter)[0] == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_around_the_grant_gives_one_status_or_the_other_and_leaves_nothing(
+    holdfast: HoldfastRunner, number: signal.Signals
+):
+    """It meets the wait, the grant, the command or the release: never a traceback, never a rest."""
+    seen = set()
+    for delay in range(40):
+        with Lockspace(holdfast.space) as locks:
+            holder = locks("vm-1").acquire()
+            waiter = holdfast.start("run", "vm-1", "--", "true")
+            until(lambda waiter=waiter: holdfast.awaited_by(waiter.pid, "vm-1"), "the waiter")
+            holder.release()
+            time.sleep(delay / 2000)
+            waiter.send_signal(number)
+            status, _, err = finish(waiter)
+            seen.add((status, err))
+    assert seen <= {(0, ""), (128 + number, "")}
+    assert holdfast.entries() == []

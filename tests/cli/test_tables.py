@@ -26,11 +26,11 @@ def on_terminal(width: int) -> str:
     return out.getvalue()
 
 
-@pytest.mark.parametrize("width", [20, 40, 60, 80, 100, 120, 400])
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 120, 400])
 def test_name_token_and_owner_are_there_at_any_width(width: int):
     shown = "".join(on_terminal(width).split())
     for each in ("pool/volumes", TOKEN, "backup(pid12)", "waiting", "circle:asentence"):
-        assert each in shown or width < 40  # so narrow that a word is broken by another column
+        assert each in shown
     assert all(len(line) <= width for line in on_terminal(width).splitlines())
 
 
@@ -40,7 +40,8 @@ def test_a_wide_one_shows_all_and_a_narrower_one_does_without_the_command():
 
 
 def test_in_between_the_command_is_cut_with_a_mark():
-    assert "cat…" in on_terminal(120).replace(" …", "…")
+    first = on_terminal(120).splitlines()[1]
+    assert first.endswith("…") and first.count("cat") > 1
 
 
 def test_without_rows_only_the_lines_below():

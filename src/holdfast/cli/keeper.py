@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Literal
 from holdfast.cli.child import Child
 from holdfast.cli.failure import LOST, SIGNALLED, complain
 from holdfast.cli.family import adopt_orphans, descends_from, signal_descendants
-from holdfast.errors import LockLost, NotHeld, Unsupported
+from holdfast.errors import HoldfastError, LockLost, NotHeld, Unsupported
 
 if TYPE_CHECKING:
     from holdfast import Grant, Lockspace
@@ -44,6 +44,7 @@ OWN = {
 }
 # These do not end a process that did not ask for them, so they do not end a wait.
 HARMLESS = {signal.SIGCHLD, signal.SIGCONT, signal.SIGWINCH, signal.SIGURG}
+PATIENT = HARMLESS | {signal.SIGTSTP}
 
 
 def block_signals() -> tuple[set[int], set[int]]:
@@ -73,6 +74,7 @@ class Keeper:
         self._started = False  # the command was told to go
         self._ending = False  # its end was ordered, because the lock was lost
         self._kill_at: float | None = None
+        self._released = False
         self._status: int | None = None  # the command's, once it has ended
 
     def keep(self, open_: Callable[[], Lockspace], ask: Callable[[Lockspace], Grant]) -> int:
@@ -190,28 +192,35 @@ class Keeper:
         if not ours and not descends_from(info.si_pid, self._child.pid):
             self._child.signal(info.si_signo)
 
-    def _unblock(self) -> None:
-        """From here on Ctrl-C ends the process at once, which frees the locks as well."""
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-        while signal.sigtimedwait(self._signals, 0):
-            pass  # it came with the one that ended the wait, or for a command that has ended
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, self._signals)
-
     def _let_go(self) -> None:
-        """Release, and say so if there was nothing left to release."""
-        self._unblock()
+        """Release, in a thread of its own. A signal meanwhile means: do not wait for that.
+
+        Our death frees the locks as well, and the status is what it was.
+        """
         if not self._started:
             self._child.give_up()
-        if self._locks is None:
-            return
+        while signal.sigtimedwait(self._signals, 0):
+            pass  # it came with the one that ended the wait, or for a command that has ended
+        threading.Thread(target=self._release, daemon=True).start()
+        number: int = signal.SIGCHLD
+        while number in PATIENT and not self._released:
+            number = signal.sigwaitinfo(self._signals).si_signo
+
+    def _release(self) -> None:
+        """Say so if there was nothing left to release: then the lock was not held to the end."""
         try:
             if self._grant is not None and self._lost is None:
                 self._grant.release()
         except (LockLost, NotHeld) as error:
             complain(str(error))
             self._lost = error if isinstance(error, LockLost) else LockLost(error.names, error.why)
+        except HoldfastError as error:
+            complain(str(error))
         finally:
-            self._locks.close()
+            if self._locks is not None:
+                self._locks.close()
+            self._released = True
+            self._look()
 
 
 def _environment(grant: Grant) -> dict[str, str]:
