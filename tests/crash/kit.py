@@ -50,6 +50,11 @@ class Ask:
         return self.driver.drop(self.claim)
 
 
+def submitted(asks: list[Ask]) -> set[bool]:
+    """What each of them was answered, in order, all together."""
+    return {ask.submit() for ask in asks}
+
+
 def child(work: Callable[[], object]) -> int:
     """A forked process that does *work* and exits: 0, or 1 after an exception, which it prints."""
     pid = os.fork()

@@ -34,6 +34,7 @@ from holdfast.drivers.filespace.layout import (
     KINDS,
     R_HASH,
     R_KIND,
+    R_MORE,
     R_NEXT,
     R_SIBLING,
     R_SINCE,
@@ -117,6 +118,9 @@ class FileDriver(Keeper):
                     self._after()
                 return True
             return self._submit(claim, tell)
+        except DriverError:
+            self._withdraw_now(claim)
+            raise
         except BaseException:
             self._withdraw(claim)
             raise
@@ -274,7 +278,13 @@ class FileDriver(Keeper):
                             found = before
                         before = other + R_NEXT
                         other = words[before]
-                    if other or not found or words[H_INSIDE] or words[at + R_STATE] != HELD:
+                    if (
+                        other
+                        or not found
+                        or words[H_INSIDE]
+                        or words[at + R_STATE] != HELD
+                        or words[at + R_MORE]
+                    ):
                         return False
                     words[H_INSIDE] = space.mark
                     words[at + R_STATE] = FREE
@@ -326,6 +336,7 @@ class FileDriver(Keeper):
                         or words[at + R_KIND] & 0xFF != EXCLUSIVE_KIND
                         or words[at + R_KIND] != words[heir + R_KIND]
                         or words[heir + R_SIBLING]
+                        or words[at + R_MORE]
                         or words[before] != at
                         or words[at + R_HASH] != words[heir + R_HASH]
                         or raw[mine : mine + TEXT_BYTES] != raw[other : other + TEXT_BYTES]
@@ -390,9 +401,17 @@ class FileDriver(Keeper):
 
     def _withdraw(self, claim: Claim) -> None:
         """An exception ended ``submit``: the claim is to leave no trace."""
-        if claim.seats and self._claims.get(claim.seats[0].at) is claim:  # type: ignore[attr-defined]
+        if claim.seats and self._claims.get(record_of(claim)) is claim:
             self._drop_later(claim)
             self._call_for_help()
+
+    def _withdraw_now(self, claim: Claim) -> None:
+        """As :meth:`_withdraw`, by ourselves if we can."""
+        self._withdraw(claim)
+        try:
+            self._after()
+        except DriverError:
+            pass  # the mutex is stuck; the listener goes on trying
 
 
 def open_file(url: str, options: Options) -> FileDriver:

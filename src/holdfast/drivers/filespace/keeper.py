@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from time import time
 from typing import Any, TypeVar
@@ -293,14 +294,16 @@ class Keeper:
             words[first + R_GUARD] = board.guard(first)
         space.publish(board)
         self._collect(space)
+        if tell is not None:
+            claim.tell = tell
         if claim.state == "held":
+            with suppress(ValueError):
+                self._news.remove(claim)  # who asked learns it from the answer
             return set()
         marks = board.watched(first)
         if tell is None:
             self._forget(space, first)
             claim.state = "new"
-        else:
-            claim.tell = tell
         return marks
 
     def _forget(self, space: Space, first: int) -> list[int]:
