@@ -66,6 +66,10 @@ def test_holders_of_slots_behind_count():
     assert in_the_way(Seat(slots(1), held=False), Seat(slots(2)), at=0) == [1]
 
 
+def test_who_holds_is_not_in_its_own_way():
+    assert in_the_way(Seat(slots(1)), at=0) == []
+
+
 def test_waiter_for_slots_bars_unless_it_is_stuck():
     queue = [Seat(slots(5)), Seat(slots(1), held=False), Seat(slots(5), held=False)]
     assert in_the_way(*queue) == [1]

@@ -81,6 +81,29 @@ def test_ask_that_became_stuck_sets_its_room_free(table):
     assert ask(table, x=slots(1)).state == "held"
 
 
+def test_grant_at_once_that_makes_an_ask_stuck_wakes_whom_it_barred(table):
+    ask(table, y=slots(3))
+    ask(table, x=slots(2))
+    torn = ask(table, y=slots(1), x=slots(2))
+    barred = ask(table, y=slots(3))
+    assert held(torn, barred) == [False, False]
+    assert ask(table, x=slots(5)).state == "held"
+    assert held(torn, barred) == [False, True]
+    assert table.news == [barred]
+
+
+def test_late_grant_that_makes_an_ask_stuck_wakes_whom_it_barred_on_another_name(table):
+    ask(table, y=slots(3))
+    ask(table, x=slots(2))
+    leaver = ask(table, z=EXCLUSIVE)
+    torn = ask(table, y=slots(1), x=slots(2))
+    barred = ask(table, y=slots(3))
+    late = ask(table, z=EXCLUSIVE, x=slots(5))
+    assert held(torn, barred, late) == [False, False, False]
+    table.leave(leaver)
+    assert held(torn, barred, late) == [False, True, True]
+
+
 def test_earliest_is_served_when_a_grant_frees_room_elsewhere(table):
     """The pass begins anew after each grant: found by the comparison with the oracle."""
     ask(table, y=slots(2))
@@ -145,14 +168,17 @@ def test_blockers_of_what_does_not_wait(table):
 def test_leftovers_of_an_interrupted_ask_do_not_break_the_verbs_of_others():
     """Ctrl-C between the seats of two names: others meet the first seat before it is tidied up."""
     table = Interrupted()
+    holder = ask(table, x=slots(2))
     half = Claim((("x", slots(1)), ("y", slots(1))))
     table.left = 1
     with pytest.raises(KeyboardInterrupt):
         table.enter(half)
-    other = ask(table, x=slots(1))
+    other = ask(table, x=slots(2))
+    assert other.state == "waiting"
     table.leave(half)
     assert (half.state, other.state) == ("new", "held")
     table.leave(other)
+    table.leave(holder)
     assert table.lines == {}
 
 

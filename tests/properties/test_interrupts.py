@@ -50,6 +50,7 @@ ASKS = {
 def healthy(story: Story, everybody: list[Claim]) -> None:
     """The invariants, without the oracle: who was interrupted may have lost his place."""
     holders = [claim for claim in everybody if claim.state == "held"]
+    assert all(token > 0 for claim in holders for token in claim.tokens.values())
     for one, other in itertools.combinations(holders, 2):
         assert not conflict(one, other)
     for claim in everybody:

@@ -37,7 +37,7 @@ __all__ = [
 HERE = str(Path(holdfast.__file__).parent)
 """Only frames of code below this folder have points, unless one says otherwise."""
 
-GENEROUS = 30.0
+GENEROUS = float(os.environ.get("HOLDFAST_TESTING_PATIENCE", "30"))
 """Seconds after which a wait that should have ended is a failure; never what is measured."""
 
 
