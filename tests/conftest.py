@@ -30,3 +30,20 @@ def no_space_of_this_host(monkeypatch: pytest.MonkeyPatch) -> None:
 def root() -> Path:
     """The top of the source tree."""
     return Path(__file__).parents[1]
+
+
+TOO_LONG_FOR_QUICK = 10.0
+"""Seconds; not a limit but a hint, given at the end, so that `make quick` stays quick."""
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name the tests that took long and do not say that they are slow."""
+    reports = [each for kind in ("passed", "failed") for each in terminalreporter.getreports(kind)]
+    long = [
+        f"{each.duration:.0f} s  {each.nodeid}"
+        for each in reports
+        if each.duration > TOO_LONG_FOR_QUICK and not {"slow", "soak"} & set(each.keywords)
+    ]
+    if long:
+        terminalreporter.section("not quick, and not marked slow (on a calm machine?)")
+        terminalreporter.write("".join(f"{line}\n" for line in long))
