@@ -27,5 +27,5 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 async def until(true: Callable[[], object]) -> None:
     """Let other tasks run until *true* says so."""
     async with asyncio.timeout(GENEROUS):
-        while not true():  # noqa: ASYNC110  what is waited for may happen in another thread
+        while not true():
             await asyncio.sleep(0.0005)
