@@ -10,11 +10,11 @@ that was made was kept.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,10 @@ __all__ = ["Ledger", "main", "render", "write_into"]
 
 BEGIN, END = "<!-- generated: guarantees -->", "<!-- end -->"
 FOLDER = "{folder}"
+REBOOT = (
+    "One promise no suite of one boot can prove: `survives: reboot`. It stands on the driver's "
+    "own tests, which pretend a new boot."
+)
 
 
 @dataclass
@@ -76,7 +80,10 @@ def run(urls: Sequence[str], more: Iterable[str] = ()) -> Ledger:
         module = Path(top, "test_drivers.py")
         module.write_text(_module(urls))
         quiet = ["-q", "-p", "no:cacheprovider", "--rootdir", top, "-c", f"{top}/pytest.ini"]
-        pytest.main([*quiet, *more, str(module)], plugins=[ledger])
+        quiet += ["--import-mode=importlib"]
+        status = pytest.main([*quiet, *more, str(module)], plugins=[ledger])
+    if status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+        ledger.broken.append(f"pytest itself, which ran no tests to the end (status {status})")
     return ledger
 
 
@@ -109,6 +116,8 @@ def render(urls: Sequence[str], ledger: Ledger) -> str:
     for url, title in zip(urls, head, strict=True):
         limits = guarantees_of(url).limits
         lines += ["", f"What {title} does not promise:", "", *(f"- {each}" for each in limits)]
+    if any("reboot" in guarantees_of(url).survives for url in urls):
+        lines += ["", REBOOT]
     return "\n".join(lines) + "\n"
 
 
@@ -151,7 +160,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("-k", metavar="TESTS", help="only tests whose name has that in it")
     given: Any = parser.parse_args(arguments)
     # What pytest prints goes to standard error, so that the table can be piped.
-    with _output_to_stderr():
+    with redirect_stdout(sys.stderr):
         ledger = run(given.urls, ["-k", given.k] if given.k else [])
     table = render(given.urls, ledger)
     if given.write is None or ledger.broken:
@@ -161,17 +170,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for test in ledger.broken:
         sys.stderr.write(f"broken: {test}\n")
     return 1 if ledger.broken else 0
-
-
-class _output_to_stderr:  # noqa: N801 (used as a function)
-    """Inside, standard output goes to standard error, children's too."""
-
-    def __enter__(self) -> None:
-        sys.stdout.flush()
-        self._kept = os.dup(1)
-        os.dup2(2, 1)
-
-    def __exit__(self, *_: object) -> None:
-        sys.stdout.flush()
-        os.dup2(self._kept, 1)
-        os.close(self._kept)
