@@ -47,9 +47,8 @@ def doctor(*, space: str, json: bool) -> int:
 
     A directory's file system is not trusted to lock: processes are started that try it.
     """
-    checks = _probe(space)
-    opening, guarantees = _open(space)
-    checks.append(opening)
+    opening, guarantees = _open(space)  # first: who uses a lockspace makes its directory
+    checks = [*_probe(space), opening]
     if json:
         print(codec.dumps(_record(space, checks, guarantees), ensure_ascii=False))
     else:
