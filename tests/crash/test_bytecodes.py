@@ -204,11 +204,11 @@ pytestmark = [pytest.mark.timeout(1800 if STRIDE < 20 else 120)]
 
 
 def test_acquire_and_release_of_a_free_name(memory_path: Path):
-    every_step(memory_path, free_name, stride=max(1, STRIDE // 8))
+    every_step(memory_path, free_name, stride=max(1, STRIDE // 3))
 
 
 def test_release_to_the_first_of_two(memory_path: Path):
-    every_step(memory_path, hold("vm-1"), [("vm-1",), ("vm-1",)], stride=max(1, STRIDE // 4))
+    every_step(memory_path, hold("vm-1"), [("vm-1",), ("vm-1",)], stride=max(1, STRIDE // 2))
 
 
 @pytest.mark.slow

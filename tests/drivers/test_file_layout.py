@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from holdfast.drivers.file import FileDriver
-from holdfast.drivers.filespace import files, space
+from holdfast.drivers.filespace import files, records
 from holdfast.drivers.filespace.board import Board
 from holdfast.drivers.filespace.layout import (
     BUCKET_MASK,
@@ -97,9 +97,9 @@ def test_names_with_one_hash_are_two(
 ):
     """All names hash alike: everything goes by comparing them in full."""
     from holdfast.drivers import file
-    from holdfast.drivers.filespace import keeper
+    from holdfast.drivers.filespace import claims
 
-    for module in (file, keeper, space):
+    for module in (file, claims, records):
         monkeypatch.setattr(module, "crc32", lambda raw: 77)
     names = [f"{'n' * length}-{number}" for number in range(4)]
     held = [Ask(driver, name) for name in names]
@@ -116,9 +116,9 @@ def test_names_with_one_hash_are_two(
 def test_names_that_share_a_bucket(driver: FileDriver, monkeypatch: pytest.MonkeyPatch):
     """Chains longer than one, in the short way: unlinked from their head, middle and end."""
     from holdfast.drivers import file
-    from holdfast.drivers.filespace import keeper
+    from holdfast.drivers.filespace import claims
 
-    for module in (file, keeper, space):
+    for module in (file, claims, records):
         monkeypatch.setattr(module, "crc32", lambda raw: 5 + (len(raw) << 16))
     for order in ((0, 1, 2), (2, 1, 0), (1, 0, 2)):
         asks = [Ask(driver, "n" * (number + 1)) for number in range(3)]
@@ -206,7 +206,7 @@ def test_tokens_grow_over_restarts(tmp_path: Path):
 def test_tokens_start_at_the_ceiling_after_a_boot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """A power loss may have lost the last numbers, never the ceiling, which was synced before."""
     synced = []
-    monkeypatch.setattr(space, "sync", lambda raw: synced.append(raw[:4096]) or files.sync(raw))
+    monkeypatch.setattr(records, "sync", lambda raw: synced.append(raw[:4096]) or files.sync(raw))
     driver = opened(tmp_path / "s")
     words = driver._ready().words
     ceiling = words[H_CEILING]
@@ -232,7 +232,7 @@ def test_a_clock_set_back_does_not_turn_tokens_back(tmp_path: Path, monkeypatch)
     before = token(driver)
     driver._ready().words[H_BOOT] += 1
     driver.close()
-    monkeypatch.setattr(space, "time_ns", lambda: 5)
+    monkeypatch.setattr(records, "time_ns", lambda: 5)
     driver = opened(tmp_path / "s")
     assert token(driver) > before
     driver.close()

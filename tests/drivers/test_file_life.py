@@ -402,7 +402,7 @@ def test_one_taken_for_dead_is_told(driver: FileDriver, other: FileDriver):
     held = Ask(driver, "vm")
     held.submit()
     mark = driver._ready().mark
-    other._alone(lambda: repair.reap(other._ready(), mark))
+    other._alone(lambda space: repair.reap(space, mark))
     with pytest.raises(DriverError, match="took this one for dead"):
         driver.look("")
     assert held.claim.state == "lost"

@@ -18,10 +18,11 @@ from time import time
 from typing import TypeVar
 from zlib import crc32
 
-from holdfast.drivers.base import Guarantees, Options, Told
+from holdfast.drivers.base import Options, Told
 from holdfast.drivers.filespace.board import Board
+from holdfast.drivers.filespace.claims import FileSeat, record_of
 from holdfast.drivers.filespace.ground import read_url
-from holdfast.drivers.filespace.keeper import FileSeat, Keeper, record_of
+from holdfast.drivers.filespace.keeper import Keeper
 from holdfast.drivers.filespace.layout import (
     BUCKET_MASK,
     FILL,
@@ -48,8 +49,8 @@ from holdfast.drivers.filespace.layout import (
     text_of,
 )
 from holdfast.drivers.filespace.listener import Dead
-from holdfast.drivers.filespace.mutex import STUCK_AFTER
 from holdfast.drivers.filespace.probe import probe
+from holdfast.drivers.filespace.promises import GUARANTEES
 from holdfast.drivers.filespace.space import Space
 from holdfast.drivers.filespace.view import View, copy_of
 from holdfast.errors import DriverError
@@ -60,32 +61,6 @@ from holdfast.native import get_ident
 __all__ = ["FileDriver", "open_file", "probe"]
 
 T = TypeVar("T")
-
-GUARANTEES = Guarantees(
-    reach="host",
-    fifo=True,
-    fenced=True,
-    takeover=0.0,
-    survives=frozenset({"holder", "restart", "reboot"}),
-    limits=(
-        "It reaches one host, containers that share the directory included.",
-        (
-            "A process that is stopped (SIGSTOP, a frozen cgroup) inside the file's mutex stops the"
-            f" lockspace: after {STUCK_AFTER:g} s asks fail with DriverError, which names it, those"
-            " with a shorter time-out too; releases are finished when it goes on or dies."
-        ),
-        "A stopped process that holds a lock keeps it: that is not a death.",
-        "Whoever may write in the directory may break every lock in it.",
-        (
-            "If the directory is removed tokens begin anew above the clock: they grow only if it"
-            " was not set back."
-        ),
-        (
-            "A lock of `holdfast run` lasts until the keeper and all children that inherited its"
-            " liveness descriptor are gone."
-        ),
-    ),
-)
 
 EXCLUSIVE_KIND = KINDS["exclusive"]
 
@@ -157,7 +132,7 @@ class FileDriver(Keeper):
     def look(self, prefix: str) -> list[Holder | Waiter]:
         """See :meth:`Driver.look <holdfast.drivers.base.Driver.look>`."""
         space = self._ready()
-        return View(self._alone(partial(copy_of, space)), space.owner.boot).look(prefix)
+        return View(self._alone(copy_of), space.owner.boot).look(prefix)
 
     def break_(self, name: str, id: str, why: str) -> bool:
         """See :meth:`Driver.break_ <holdfast.drivers.base.Driver.break_>`."""
@@ -172,8 +147,10 @@ class FileDriver(Keeper):
             return []
         return self._alone(partial(self._read_inside, claim, read))
 
-    def _read_inside(self, claim: Claim, read: Callable[[Space, int], list[T]]) -> list[T]:
-        return read(self._ready(), record_of(claim)) if claim.state == "waiting" else []
+    def _read_inside(
+        self, claim: Claim, read: Callable[[Space, int], list[T]], space: Space
+    ) -> list[T]:
+        return read(space, record_of(claim)) if claim.state == "waiting" else []
 
     def _blockers(self, space: Space, first: int) -> list[tuple[Holder | Waiter, Claim | None]]:
         view = View(space, space.owner.boot)

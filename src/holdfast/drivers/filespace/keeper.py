@@ -1,47 +1,25 @@
-"""The claims of this process, and everything that is done to them inside the mutex.
+"""How a process comes to its claims: through the gate, into the mutex, and out again.
 
 Three locks, always in this order: the *gate* (a lock of this process: its threads), the *mutex*
 (of the file: its processes), and the peers' own, which is only taken outside the other two.
-Nothing inside the mutex waits, sleeps or tells anybody; who is to be told is noted, and told after.
-
-    C1 waits; P2 releases, grants C1, leaves the mutex, writes one byte into P1's FIFO;
-    P1's listener reads it, sees STATE == HELD, marks C1 as held and calls ``C1.tell()``.
-    If P2 dies before it writes: P1 watched P2, whose record was C1's guard, and looks all the same.
+Nothing inside the mutex waits, sleeps or tells anybody: see :mod:`..claims`.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
-from time import time
 from typing import Any, TypeVar
-from zlib import crc32
 
-from holdfast.drivers.base import Told
 from holdfast.drivers.filespace import repair
-from holdfast.drivers.filespace.board import Board, key_of, unlink
+from holdfast.drivers.filespace.claims import Claims
 from holdfast.drivers.filespace.ground import Access, saying
 from holdfast.drivers.filespace.layout import (
-    BROKEN,
     H_INSIDE,
-    H_TANGLED,
-    HELD,
-    R_GUARD,
-    R_KIND,
-    R_MARK,
-    R_STATE,
-    R_TEXT,
-    R_TICKET,
-    R_TOKEN,
     S_BROKEN,
     S_FIFO,
-    S_JOINED,
-    TEXT_BYTES,
-    WAIT,
     slot_at,
-    text_of,
 )
 from holdfast.drivers.filespace.listener import Dead, Listener, complain
 from holdfast.drivers.filespace.mutex import Patience
@@ -49,33 +27,15 @@ from holdfast.drivers.filespace.peers import is_alive
 from holdfast.drivers.filespace.space import Space
 from holdfast.drivers.owner import this_process
 from holdfast.errors import Closed, DriverError, LockLost
-from holdfast.locks.table import Claim, Seat
-from holdfast.locks.terms import Mode, Owner
+from holdfast.locks.table import Claim
+from holdfast.locks.terms import Owner
 from holdfast.native import allocate_lock, get_ident
 
-__all__ = ["FileSeat", "Keeper", "record_of"]
+__all__ = ["Keeper"]
 
 T = TypeVar("T")
 CLOSING = 2.0
 """Seconds that ``close`` gives the listener to come to its end."""
-
-
-class FileSeat(Seat):
-    """A seat that knows its record. Its ``claim`` stays unset: a circle would be garbage."""
-
-    __slots__ = ("at",)
-
-    def __init__(self, name: str, mode: Mode, at: int) -> None:
-        self.name = name
-        self.mode = mode
-        self.token = 0
-        self.at = at
-
-
-def record_of(claim: Claim) -> int:
-    """The first record of a claim that was submitted."""
-    at: int = claim.seats[0].at  # type: ignore[attr-defined]
-    return at
 
 
 def _tell(claim: Claim) -> None:
@@ -86,8 +46,8 @@ def _tell(claim: Claim) -> None:
         complain()
 
 
-class Keeper:
-    """The slow way: every step inside the mutex, by the law. The driver adds a short way."""
+class Keeper(Claims):
+    """Gate, mutex and listener, for all of a claim's long way. The driver adds a short one."""
 
     def __init__(self, path: str, access: Access, label: str) -> None:
         self.path = path
@@ -101,16 +61,13 @@ class Keeper:
 
     def _reset(self) -> None:
         """As if nothing had been opened."""
+        super()._reset()
         self._gate: Any = allocate_lock()
         self._opening: Any = allocate_lock()
         self._inside = 0
         self._space: Space | None = None
         self._listener: Listener | None = None
-        self._claims: dict[int, Claim] = {}
-        self._waiting: dict[int, Claim] = {}
         self._left: deque[Claim] = deque()
-        self._news: deque[Claim] = deque()
-        self._hurt = False
         self._broken = 0
 
     def _attach(self) -> Space:
@@ -155,25 +112,10 @@ class Keeper:
         if listener.stop(CLOSING):
             space.close()
 
-    def _leave_all(self) -> None:
-        space = self._space
-        if space is not None:
-            self._lose_all()
-            space.leave()
-            self._space = None
-
-    def _lose_all(self) -> None:
-        for claim in self._claims.values():
-            if claim.state == "held":
-                claim.error = LockLost(claim.names, "its lockspace was closed")
-            else:
-                claim.error = Closed(
-                    f"the lockspace was closed while this ask waited for {claim.names[0]!r}"
-                )
-            claim.state = "lost"
-            self._news.append(claim)
-        self._claims.clear()
-        self._waiting.clear()
+    def _leave_all(self, space: Space) -> None:
+        self._lose_all()
+        space.leave()
+        self._space = None
 
     @property
     def owner(self) -> Owner:
@@ -191,7 +133,7 @@ class Keeper:
 
     # ------------------------------------------------------------------ inside the mutex
 
-    def _alone(self, act: Callable[[], T]) -> T:
+    def _alone(self, act: Callable[[Space], T]) -> T:
         """*act*, inside the mutex; what it brings about for others is spread after.
 
         No call stands between taking the gate and noting who is inside, so no signal handler can
@@ -215,7 +157,7 @@ class Keeper:
                 self._ready().refuse_stuck()
                 patience = None
 
-    def _once(self, act: Callable[[], T]) -> tuple[T] | None:
+    def _once(self, act: Callable[[Space], T]) -> tuple[T] | None:
         """One attempt. After an exception ``H_INSIDE`` stays set, so the next to enter repairs;
         except after a DriverError, which says that nothing was changed."""
         space = self._space
@@ -231,7 +173,7 @@ class Keeper:
                 self._was_buried(space)
             if self._hurt:
                 self._heal(space)
-            result = act()
+            result = act(space)
             self._collect(space)
             space.words[H_INSIDE] = 0
             return (result,)
@@ -256,150 +198,6 @@ class Keeper:
         self._waiting.clear()
         self._space = None
         raise DriverError(f"{space.path}: {why}")
-
-    def _heal(self, space: Space) -> None:
-        """After an exception in this process: forget claims that have no record, count the free."""
-        words = space.words
-        for first, claim in tuple(self._claims.items()):
-            if words[first + R_STATE] not in (WAIT, HELD, BROKEN):
-                del self._claims[first]
-                self._waiting.pop(first, None)
-                claim.state = "gone"
-        space.count_free()
-        self._hurt = False
-
-    def _enter(self, claim: Claim, tell: Told | None) -> set[int]:
-        """Put the claim into its queues. If it must wait: who is to be watched."""
-        space = self._ready()
-        claim.since = time()
-        made = space.lay(claim.wants, claim.since)
-        first = made[0]
-        claim.seats = [FileSeat(*want, at) for want, at in zip(claim.wants, made, strict=True)]
-        claim.ticket = space.words[first + R_TICKET]
-        claim.id = f"{claim.ticket:x}"
-        claim.state = "waiting"
-        self._claims[first] = self._waiting[first] = claim
-        space.enqueue(made)
-        return self._judge(space, claim, tell)
-
-    def _judge(self, space: Space, claim: Claim, tell: Told | None) -> set[int]:
-        words = space.words
-        first = record_of(claim)
-        board = Board(space)
-        if not board.is_blocked(first):
-            board.grant(first)
-            if words[H_TANGLED] or any(mode.kind == "slots" for _, mode in claim.wants):
-                board.settle([key_of(space, at) for at in space.siblings(first)])
-        else:
-            words[first + R_GUARD] = board.guard(first)
-        space.publish(board)
-        self._collect(space)
-        if tell is not None:
-            claim.tell = tell
-        if claim.state == "held":
-            with suppress(ValueError):
-                self._news.remove(claim)  # who asked learns it from the answer
-            return set()
-        marks = board.watched(first)
-        if tell is None:
-            self._forget(space, first)
-            claim.state = "new"
-        return marks
-
-    def _forget(self, space: Space, first: int) -> list[int]:
-        """Free the records of a claim; those that stood for its names."""
-        made = space.dequeue(first)
-        del self._claims[first]
-        self._waiting.pop(first, None)
-        return made
-
-    def _leave(self, claim: Claim) -> bool:
-        """Neither hold nor wait any more. Whether it was held until now."""
-        space = self._space
-        first = record_of(claim)
-        if space is None or self._claims.get(first) is not claim:
-            return False
-        state = space.words[first + R_STATE]
-        if state == BROKEN:
-            self._lose(space, claim, first)
-            return False
-        keys = [key_of(space, at) for at in space.siblings(first)]
-        made = self._forget(space, first)
-        claim.state = "gone"
-        board = Board(space)
-        board.settle(keys, made)
-        space.publish(board)
-        return bool(state == HELD)
-
-    def _collect(self, space: Space) -> None:
-        """Note those of our claims that were granted."""
-        while space.won:
-            claim = self._waiting.get(space.won[-1])
-            if claim is not None:
-                self._have(space, claim, space.won[-1])
-            space.won.pop()
-
-    def _have(self, space: Space, claim: Claim, first: int) -> None:
-        """Note that it was granted. It is taken from those who wait last: what an exception ends
-        half-way is done again, and telling twice is harmless."""
-        if claim.state == "waiting":
-            for seat in claim.seats:
-                seat.token = space.words[seat.at + R_TOKEN]  # type: ignore[attr-defined]
-            claim.since = space.since_at(first)
-            claim.state = "held"
-        if claim.state == "held":
-            self._news.append(claim)
-        # Else a finaliser or handler gave it up; it is about to be released.
-        self._waiting.pop(first, None)
-
-    def _lose(self, space: Space, claim: Claim, first: int) -> None:
-        """Somebody broke it; its record says why, and is free from now on."""
-        size = min(space.words[first + R_KIND] >> 48, TEXT_BYTES)
-        start = (first + R_TEXT) * 8
-        why = text_of(bytes(space.raw[start : start + size])) or "nobody said why"
-        claim.error = LockLost(claim.names, f"it was broken: {why}")
-        self._forget(space, first)
-        claim.state = "lost"
-        self._news.append(claim)
-
-    def _marks(self, claim: Claim) -> set[int]:
-        """Who is to be watched for one waiter; inside the mutex."""
-        if claim.state != "waiting":
-            return set()
-        return Board(self._ready()).watched(claim.seats[0].at)  # type: ignore[attr-defined]
-
-    def _break(self, name: str, id_: str, why: str) -> bool:
-        space = self._ready()
-        words = space.words
-        raw = name.encode()
-        board = Board(space)
-        for spot in board.line((crc32(raw), raw)):
-            if spot.held and f"{words[spot.first + R_TICKET]:x}" == id_:
-                self._strike(space, spot.first, why)
-                return True
-        return False
-
-    def _strike(self, space: Space, first: int, why: str) -> None:
-        """Take it from its holder: STATE first, then why, in place of the name it stood for."""
-        words = space.words
-        made = list(space.siblings(first))
-        keys = [key_of(space, at) for at in made]
-        words[first + R_STATE] = BROKEN
-        for at in made:
-            unlink(words, at)
-        text = why.encode()[:TEXT_BYTES]
-        start = (first + R_TEXT) * 8
-        space.raw[start : start + len(text)] = text
-        words[first + R_KIND] = len(text) << 48
-        mark = words[first + R_MARK]
-        words[slot_at(mark) + S_BROKEN] += 1
-        board = Board(space)
-        board.settle(keys, made)
-        space.publish(board)
-        if mark != space.mark:
-            space.wakes.add(mark)
-        elif first in self._claims:
-            self._lose(space, self._claims[first], first)
 
     # ------------------------------------------------------------------ outside the mutex
 
@@ -460,47 +258,6 @@ class Keeper:
         space = self._ready()
         numbers = {mark: space.words[slot_at(mark) + S_FIFO] for mark in marks - {space.mark}}
         return [(m, n) for m, n in numbers.items() if not is_alive(space.directory, space, m)]
-
-    def _bury(self, dead: Dead) -> None:
-        """Free what the dead held; inside the mutex. Their slots may have new owners by now."""
-        space = self._ready()
-        words = space.words
-        for mark, number in dead:
-            slot = slot_at(mark)
-            if words[slot + S_JOINED] and words[slot + S_FIFO] == number:
-                repair.reap(space, mark)
-
-    def _review(self) -> set[int]:
-        """Who is to be watched for our waiters; inside the mutex.
-
-        First see who of them does not wait any more: another process buried the dead before us,
-        and granted; the guard that is left in such a record would be found dead for ever.
-        """
-        space = self._ready()
-        self._notice(space)
-        board = Board(space)
-        marks: set[int] = set()
-        for first in self._waiting:
-            marks |= board.watched(first)
-        return marks
-
-    def _notice(self, space: Space) -> None:
-        """See which of our claims others have granted or broken.
-
-        Read without the mutex: STATE is stored last, tokens before it, and whoever stores it wakes
-        us afterwards. So what we see too early we see again.
-        """
-        words = space.words
-        for first, claim in tuple(self._waiting.items()):
-            if words[first + R_STATE] == HELD:
-                self._have(space, claim, first)
-
-    def _lose_broken(self) -> None:
-        """Inside the mutex: those of our claims that somebody broke."""
-        space = self._ready()
-        for first, claim in tuple(self._claims.items()):
-            if space.words[first + R_STATE] == BROKEN:
-                self._lose(space, claim, first)
 
     def _attend(self, dead: Dead) -> bool:
         """The listener's work after each event. True: something is left, try again soon."""
