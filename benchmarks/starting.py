@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from resource import RUSAGE_CHILDREN, getrusage
 from statistics import median
 from time import perf_counter_ns
 
@@ -18,6 +19,7 @@ from benchmarks.results import Figure, Panel, Result, Unavailable, row
 from benchmarks.scale import Scale
 
 BARE = "bare Python"
+CPU_TIME = ", CPU time"
 
 
 @row("import", "`import holdfast` over bare Python")
@@ -34,12 +36,10 @@ def importing(scale: Scale, result: Result) -> None:
         if "holdfast" not in commands:
             raise Unavailable("`import holdfast` fails")
         samples = _alternate(commands, scale.starts, environment)
-    over = {
-        who: [(a - b) / 1e6 for a, b in zip(samples[who], samples[BARE], strict=True)]
-        for who in commands
-        if who != BARE
-    }
+    over = {who: _over(samples[who], samples[BARE]) for who in commands if who != BARE}
     result.figures.append(Figure("more than bare", Spread.of(over["holdfast"]), "ms", 15))
+    spent = _over(samples["holdfast" + CPU_TIME], samples[BARE + CPU_TIME])
+    result.figures.append(Figure("the same in CPU time", Spread.of(spent), "ms"))
     values = {who: median(each) for who, each in over.items()}
     result.panels.append(Panel("import, more than bare Python", "ms", values))
     result.notes.append(f"bare Python: {median(samples[BARE]) / 1e6:.1f} ms")
@@ -65,7 +65,9 @@ def running(scale: Scale, result: Result) -> None:
         samples = _alternate(commands, scale.starts, environment)
     spread = Spread.of(samples["holdfast run"]).times(1e-6)
     result.figures.append(Figure("wall time", spread, "ms", 120))
-    values = {who: median(each) / 1e6 for who, each in samples.items()}
+    spent = Spread.of(samples["holdfast run" + CPU_TIME]).times(1e-6)
+    result.figures.append(Figure("CPU time", spent, "ms"))
+    values = {who: median(samples[who]) / 1e6 for who in commands}
     result.panels.append(Panel("holdfast run NAME -- true", "ms", values))
 
 
@@ -85,15 +87,24 @@ def _tried(command: list[str], environment: dict[str, str]) -> subprocess.Comple
 
 
 def _alternate(commands: dict[str, list[str]], rounds: int, environment: dict[str, str]) -> Samples:
-    samples: Samples = {who: [] for who in commands}
+    """Wall time of each, and its CPU time, which others on the machine disturb less."""
+    samples: Samples = {who: [] for each in commands for who in (each, each + CPU_TIME)}
     for command in commands.values():
         _tried(command, environment)
     for order in turns(list(commands), rounds):
         for who in order:
-            start = perf_counter_ns()
+            start, before = perf_counter_ns(), getrusage(RUSAGE_CHILDREN)
             subprocess.run(commands[who], capture_output=True, check=True, env=environment)
             samples[who].append(float(perf_counter_ns() - start))
+            after = getrusage(RUSAGE_CHILDREN)
+            spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+            samples[who + CPU_TIME].append(spent * 1e9)
     return samples
+
+
+def _over(values: list[float], others: list[float]) -> list[float]:
+    """How many milliseconds more, round by round."""
+    return [(a - b) / 1e6 for a, b in zip(values, others, strict=True)]
 
 
 def _last(text: str) -> str:
