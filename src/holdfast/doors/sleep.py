@@ -75,8 +75,9 @@ class GreenSleeper:
 
     def sleep(self, timeout: float | None) -> None:
         """Until woken, or *timeout* seconds have passed; other greenlets run meanwhile."""
-        if (event := self._event) is not None:
-            self._wait(event.fd, timeout)
+        # Not kept in a variable: the traceback of whoever is killed here would keep it open.
+        if self._event is not None:
+            self._wait(self._event.fd, timeout)
 
     def wake(self) -> None:
         """Wake it, now or when it goes to sleep."""
@@ -130,21 +131,22 @@ def _wait_in_eventlet(fd: int, timeout: float | None) -> None:
 def sleeper() -> Sleeper:
     """The way to sleep for whoever calls."""
     if "greenlet" in sys.modules:
-        wait = _hub_of(sys.modules["greenlet"].getcurrent())
+        wait = _wait_in_hub()
         if wait is not None:
             return GreenSleeper(wait)
     return ThreadSleeper()
 
 
-def _hub_of(current: Any) -> Callable[[int, float | None], None] | None:
-    """How the calling greenlet waits; None for a native thread without greenlets."""
-    gevent, eventlet = sys.modules.get("gevent.hub"), sys.modules.get("eventlet.patcher")
-    if gevent is not None and (
-        isinstance(current.parent, gevent.Hub)
-        or sys.modules["gevent.monkey"].is_module_patched("threading")
-    ):
+def _wait_in_hub() -> Callable[[int, float | None], None] | None:
+    """How to wait in this thread's hub; None if it has none, and so no other greenlets.
+
+    Its main greenlet, too, waits there: others of this thread may be what it waits for.
+    """
+    gevent: Any = sys.modules.get("gevent._hub_local")
+    if gevent is not None and gevent.get_hub_if_exists() is not None:
         return _wait_in_gevent
-    if eventlet is not None and (current.parent or eventlet.is_monkey_patched("thread")):
+    eventlet: Any = sys.modules.get("eventlet.hubs")
+    if eventlet is not None and hasattr(eventlet._threadlocal, "hub"):
         return _wait_in_eventlet
     return None
 
