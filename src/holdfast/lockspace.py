@@ -193,10 +193,9 @@ class Lockspace:
 
         ``holdfast run`` hands it to its child. Raises Unsupported where there is none.
         """
-        try:
-            descriptor: int = self._driver.liveness()
-        except AttributeError:
-            raise Unsupported(f"the locks of {self._url} cannot be inherited by a child") from None
+        if not hasattr(self._driver, "liveness"):
+            raise Unsupported(f"the locks of {self._url} cannot be inherited by a child")
+        descriptor: int = self._driver.liveness()
         return descriptor
 
     def subscribe(self, listener: Listener) -> None:
