@@ -1,7 +1,7 @@
 """From a URL to its driver, by the entry points of group ``holdfast.drivers``.
 
-Ours are declared there like a stranger's; a test holds them to it. But looking entry points up costs
-45 ms, and ``holdfast run`` waits for it, so ours are also known here by heart.
+Ours are declared there like a stranger's; a test holds them to it. But looking entry points up
+costs 45 ms, and ``holdfast run`` waits for it, so ours are also known here by heart.
 """
 
 from __future__ import annotations
