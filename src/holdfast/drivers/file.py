@@ -6,8 +6,13 @@ awaits is granted, and released, without asking the law, which could only say ye
 
 The short way is one run of loads and stores between ``take`` and ``give``, without a call: see
 :mod:`holdfast.drivers.filespace.mutex` for why neither another thread, nor a signal, nor a waiting
-for the GIL can come between. It stands here twice, and not behind a call, because a call costs as
+for the GIL can come between. It stands here thrice, and not behind a call, because a call costs as
 much as all it does, and would let them in.
+
+Death may still come between any two stores. Taking and giving do not even say that they are inside,
+so nobody repairs after them: one store puts a held record into its chain, or takes it out. Who dies
+before it, or after it, leaves a held record that is not in a chain: nobody is in its way, and its
+chunk is cleared with all others of its dead owner.
 """
 
 from __future__ import annotations
@@ -206,7 +211,6 @@ class FileDriver(Keeper):
                     ticket = words[H_LAST] + 1
                     if other or words[H_INSIDE] or ticket >= space.ceiling:
                         return False
-                    words[H_INSIDE] = mark
                     claims[at] = claim
                     del free[-1]
                     claim.ticket = seat.token = ticket
@@ -214,11 +218,10 @@ class FileDriver(Keeper):
                     words[at + R_TICKET] = ticket
                     words[at + R_TOKEN] = ticket
                     words[at + R_NEXT] = words[bucket]
-                    words[bucket] = at
                     words[at + R_STATE] = HELD
+                    words[bucket] = at
                     claim.id = f"{ticket:x}"
                     claim.state = "held"
-                    words[H_INSIDE] = 0
                     return True
                 finally:
                     for _ in mutex.give:
@@ -263,12 +266,10 @@ class FileDriver(Keeper):
                         or words[at + R_MORE]
                     ):
                         return False
-                    words[H_INSIDE] = space.mark
-                    words[at + R_STATE] = FREE
                     words[found] = words[at + R_NEXT]
+                    words[at + R_STATE] = FREE
                     del claims[at]
                     claim.state = "gone"
-                    words[H_INSIDE] = 0
                 finally:
                     for _ in mutex.give:
                         break

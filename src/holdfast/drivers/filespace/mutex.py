@@ -18,6 +18,7 @@ import fcntl
 import os
 from collections.abc import Iterator
 from itertools import repeat
+from pathlib import Path
 from time import monotonic
 
 from holdfast.drivers.filespace.unpatched import sleep
@@ -30,19 +31,30 @@ STUCK_AFTER = 5.0
 SPINS = 20
 SHORTEST, LONGEST = 50e-6, 2e-3
 
-_flock = ctypes.PyDLL(None).flock
-_flock.restype = ctypes.c_int
+_libc = ctypes.PyDLL(None)
+_flock, _unlock = _libc["flock"], _libc["flock"]
+_unlock.restype = None
 
 
 class Mutex:
-    """flock on *fd*; ``take`` and ``give`` are endless iterators of flock's results."""
+    """flock on *fd*. ``take`` and ``give`` never end; each step of ``take`` is 0 if it is ours."""
 
     __slots__ = ("fd", "give", "take")
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
         self.take: Iterator[int] = map(_flock, repeat(fd), repeat(fcntl.LOCK_EX | fcntl.LOCK_NB))
-        self.give: Iterator[int] = map(_flock, repeat(fd), repeat(fcntl.LOCK_UN))
+        self.give: Iterator[None] = map(_unlock, repeat(fd), repeat(fcntl.LOCK_UN))
+
+    def holder(self) -> int:
+        """The pid of whoever has it, as this pid namespace knows it; 0 if it does not."""
+        inode = os.fstat(self.fd).st_ino
+        for line in Path("/proc/locks").read_text(encoding="ascii").splitlines():
+            # 1: FLOCK  ADVISORY  WRITE 4711 fe:00:1234 0 EOF
+            words = line.split()
+            if words[1] == "FLOCK" and words[-3].rpartition(":")[2] == str(inode):
+                return max(0, int(words[-4]))
+        return 0
 
     def why_not(self) -> str:
         """Why it cannot be taken, "" if it can by now."""

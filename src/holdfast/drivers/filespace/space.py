@@ -138,12 +138,13 @@ class Space(Records):
 
     def who_is_inside(self) -> str:
         """The process that is inside the mutex, for people."""
-        inside = self.words[H_INSIDE]
-        if inside & JOINER:
-            return f"pid {inside & ~JOINER}"
-        if inside and self.words[slot_at(inside) + S_JOINED]:
-            return str(self.owner_of(inside))
-        return "a process that does not say its name"
+        pid, inside = self.mutex.holder(), self.words[H_INSIDE]
+        for mark in self.slots():
+            owner = self.owner_of(mark)
+            if mark == inside or (pid and owner.pid == pid):
+                return str(owner)
+        pid = pid or (inside & JOINER and inside & ~JOINER)
+        return f"pid {pid}" if pid else "a process that cannot be seen from here"
 
     def _take_slot(self) -> None:
         """Take a free slot and say who we are; JOINED is stored last."""
