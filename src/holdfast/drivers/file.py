@@ -346,8 +346,7 @@ class FileDriver(Keeper):
     def _submit(self, claim: Claim, tell: Told | None) -> bool:
         self._ready()
         if self._listener is not None:
-            # A holder, too, must hear if somebody breaks its lock.
-            self._listener.start()
+            self._listener.start()  # a holder, too, must hear if somebody breaks its lock
         dead = self._enter_and_watch(claim, tell)
         while dead and claim.state in ("waiting", "new"):
             self._alone(partial(self._bury, dead))
