@@ -31,6 +31,7 @@ from benchmarks.scale import Scale
 from benchmarks.workers import Worker, crowd, first_to_tell, hold_for_ever, start, take_turns
 
 WAITERS = 8
+KILL_TURNS = 4
 BODY = 0.001
 """Seconds for which each holds while hand-over is measured: long enough for all to fall asleep."""
 
@@ -98,9 +99,11 @@ def hand_over(scale: Scale, result: Result) -> None:
 @row("kill", "`file:` kill -9 of the holder to the next body")
 def kill(scale: Scale, result: Result) -> None:
     seen: dict[str, list[float]] = {}
-    for who in _openable(result):
-        with _tolerated(result, who):
-            seen[who] = _kills(who, scale.kills if who == HOLDFAST else max(1, scale.kills // 4))
+    for order in turns(_openable(result), KILL_TURNS):
+        for who in order:
+            count = max(1, scale.kills // KILL_TURNS // (1 if who == HOLDFAST else 2))
+            with _tolerated(result, who):
+                seen.setdefault(who, []).extend(_kills(who, count))
     if HOLDFAST not in seen:
         raise Unavailable("nobody inherited the lock of a killed holder")
     spread = Spread.of(seen[HOLDFAST]).times(1e-6)

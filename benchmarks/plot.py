@@ -72,7 +72,8 @@ def _draw_panel(axes: Any, panel: Panel) -> None:
     values = sorted(panel.values.items(), key=lambda each: each[1], reverse=panel.high)
     numbers = [max(value, 1e-3) for _, value in values]
     # Ours is the contender of that name; where only we compete, all bars are ours.
-    ours = {who for who, _ in values if who.startswith("holdfast")} or {who for who, _ in values}
+    named = {who for who, _ in values if who.startswith("holdfast")}
+    ours = named or {who for who, _ in values if not who.startswith("bare")}
     colours = [OURS if who in ours else OTHERS for who, _ in values]
     axes.barh(range(len(values)), numbers, color=colours, height=0.65)
     wide = max(numbers) > 20 * min(numbers)
