@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -498,3 +499,31 @@ def test_a_program_that_dies_of_sigpipe_does_not_die_of_us(driver: FileDriver, t
         space.peers.wake(mark)
 
     assert ended(child(run)) == 0
+
+
+def test_the_living_are_not_buried_for_a_glance_at_an_empty_slot(
+    driver: FileDriver, other: FileDriver
+):
+    """Seen outside the mutex: a FIFO's number is stored before JOINED. Found by the storm."""
+    held = Ask(other, "vm")
+    assert held.submit()
+    space = other._ready()
+    number = space.words[slot_at(space.mark) + S_FIFO]
+    driver._alone(partial(driver._bury, [(space.mark, number)]))
+    assert space.is_ours()
+    assert not Ask(driver, "vm").attempt()
+    assert held.drop()
+
+
+def test_a_stale_event_does_not_bury_the_living(driver: FileDriver, other: FileDriver):
+    """The listener is told of a descriptor that another thread has closed and opened anew."""
+    held, waits = Ask(other, "vm"), Ask(driver, "vm")
+    assert held.submit()
+    assert not waits.submit()
+    peers = driver._ready().peers
+    (peer,) = peers._by_mark.values()
+    assert peers.died(peer.fd) is None
+    assert peers._by_mark
+    assert held.drop()
+    assert waits.held()
+    assert waits.drop()

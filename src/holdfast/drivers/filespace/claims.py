@@ -37,6 +37,7 @@ from holdfast.drivers.filespace.layout import (
     text_of,
 )
 from holdfast.drivers.filespace.listener import Dead
+from holdfast.drivers.filespace.peers import is_alive
 from holdfast.drivers.filespace.space import Space
 from holdfast.errors import Closed, LockLost
 from holdfast.locks.table import Claim, Seat
@@ -185,11 +186,16 @@ class Claims:
         return marks
 
     def _bury(self, dead: Dead, space: Space) -> None:
-        """Free what the dead held; inside the mutex. Their slots may have new owners by now."""
+        """Free what the dead held; inside the mutex, where what was seen outside is seen again.
+
+        T1 reads the number of a slot's FIFO, while P2, about to join, has stored it but not yet
+        JOINED: so T1 takes the slot for left. P2 joins. T1 comes here, and the number fits.
+        """
         words = space.words
         for mark, number in dead:
             slot = slot_at(mark)
-            if words[slot + S_JOINED] and words[slot + S_FIFO] == number:
+            same = words[slot + S_JOINED] and words[slot + S_FIFO] == number
+            if same and not is_alive(space.directory, space, mark):
                 repair.reap(space, mark)
 
     def _break(self, name: str, id_: str, why: str, space: Space) -> bool:

@@ -96,14 +96,15 @@ def _advice(error: OSError) -> str:
 
 
 def read_url(url: str, options: Options) -> tuple[str, Access]:
-    """The directory and the access that ``file:///dir?mode=0770&group=NAME`` means."""
+    """The directory and the access that ``file:///dir?mode=0770&group=NAME`` means.
+
+    Any ttl is kept: the kernel tells at once when a process has died.
+    """
     parts = urlsplit(url)
     if parts.netloc not in ("", "localhost") or not parts.path.startswith("/"):
         raise Unsupported(
             f"the lockspace of a host is file:///DIRECTORY, an absolute path: {url!r}"
         )
-    if options.ttl is not None:
-        raise Unsupported("file: has no ttl: the kernel tells at once when a process has died")
     words: dict[str, object] = dict(parse_qsl(parts.query, keep_blank_values=True))
     words.update(options.extra)
     access = _access(words.pop("mode", None), words.pop("group", None))

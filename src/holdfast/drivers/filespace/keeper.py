@@ -259,6 +259,18 @@ class Keeper(Claims):
         numbers = {mark: space.words[slot_at(mark) + S_FIFO] for mark in marks - {space.mark}}
         return [(m, n) for m, n in numbers.items() if not is_alive(space.directory, space, m)]
 
+    def _view(self) -> View:
+        """All that is held and awaited, by the living."""
+        boot = self._ready().owner.boot
+        view = View(self._alone(copy_of), boot)
+        dead = self._test(view.marks())
+        if dead:
+            # A holder that nobody waits for dies unnoticed: whoever looks next buries it.
+            self._alone(partial(self._bury, dead))
+            self._after()
+            view = View(self._alone(copy_of), boot)
+        return view
+
     def _attend(self, dead: Dead) -> bool:
         """The listener's work after each event. True: something is left, try again soon."""
         space = self._space

@@ -61,6 +61,11 @@ class View:
             found += [self.seen(spot) for spot in sorted(line, key=lambda spot: not spot.held)]
         return found
 
+    def marks(self) -> set[int]:
+        """The processes that hold or await anything."""
+        words = self._map.words
+        return {words[at + R_MARK] for at in self._live()}
+
     def blockers(self, first: int) -> Iterator[tuple[Holder | Waiter, int]]:
         """Who blocks that ask, with the first record of theirs."""
         for spot in self._board.blockers(first):
@@ -82,7 +87,10 @@ class View:
 
     def _keys(self, prefix: str) -> set[Key]:
         start = prefix.encode()
+        keys = (key_of(self._map, at) for at in self._live())
+        return {key for key in keys if key[1].startswith(start)}
+
+    def _live(self) -> Iterator[int]:
         map_ = self._map
         records = map_.records(chunk for chunk, _ in map_.owned())
-        live = (at for at, _ in records if map_.is_live(at))
-        return {key for key in (key_of(map_, at) for at in live) if key[1].startswith(start)}
+        return (at for at, _ in records if map_.is_live(at))
