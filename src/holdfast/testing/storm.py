@@ -13,6 +13,7 @@ from holdfast.doors.grant import Grant
 from holdfast.errors import LockTimeout
 from holdfast.locks.terms import Mode
 from holdfast.lockspace import Lockspace
+from holdfast.testing.faults import GENEROUS, wait_until
 from holdfast.testing.history import Hold, Recorder
 
 __all__ = ["blow"]
@@ -71,7 +72,10 @@ class _Wind:
 def blow(
     locks: Lockspace, names: list[str], modes: list[str], *, rounds: int, seed: int, width: int = 3
 ) -> list[Hold]:
-    """*width* threads and as many tasks, *rounds* asks each. All holds; all have ended."""
+    """*width* threads and as many tasks, *rounds* asks each. All holds; all have ended.
+
+    Raises TimeoutError or AssertionError if somebody sleeps for ever.
+    """
     wind = _Wind(locks, names, [Mode.read(text) for text in modes])
     failed: list[BaseException] = []
 
@@ -84,9 +88,10 @@ def blow(
     threads = [threading.Thread(target=run, args=(n,), daemon=True) for n in range(width)]
     for thread in threads:
         thread.start()
-    asyncio.run(_all_tasks(wind, seed + 1000, rounds, width))
-    for thread in threads:
-        thread.join()
+    patience = GENEROUS + rounds / 4
+    asyncio.run(asyncio.wait_for(_all_tasks(wind, seed + 1000, rounds, width), patience))
+    over = "the threads of the storm to end (or a wake-up was lost)"
+    wait_until(lambda: not any(thread.is_alive() for thread in threads), over, patience)
     if failed:
         raise failed[0]
     return wind.record.holds
