@@ -195,9 +195,10 @@ def test_what_a_url_may_not_say(url: str, match: str):
         open_file(url, Options())
 
 
-def test_a_ttl_is_refused(tmp_path: Path):
-    with pytest.raises(Unsupported, match="no ttl"):
-        open_file(f"file://{tmp_path}/s", Options(ttl=5))
+def test_any_ttl_is_kept_because_the_kernel_tells_of_death_at_once(tmp_path: Path):
+    driver = open_file(f"file://{tmp_path}/s", Options(ttl=5))
+    assert driver.guarantees.takeover == 0
+    driver.close()
 
 
 def test_an_unknown_group(tmp_path: Path):

@@ -57,7 +57,7 @@ from holdfast.drivers.filespace.listener import Dead
 from holdfast.drivers.filespace.probe import probe
 from holdfast.drivers.filespace.promises import GUARANTEES
 from holdfast.drivers.filespace.space import Space
-from holdfast.drivers.filespace.view import View, copy_of
+from holdfast.drivers.filespace.view import View
 from holdfast.errors import DriverError
 from holdfast.locks.table import Claim
 from holdfast.locks.terms import Holder, Mode, Waiter
@@ -136,8 +136,7 @@ class FileDriver(Keeper):
 
     def look(self, prefix: str) -> list[Holder | Waiter]:
         """See :meth:`Driver.look <holdfast.drivers.base.Driver.look>`."""
-        space = self._ready()
-        return View(self._alone(copy_of), space.owner.boot).look(prefix)
+        return self._view().look(prefix)
 
     def break_(self, name: str, id: str, why: str) -> bool:
         """See :meth:`Driver.break_ <holdfast.drivers.base.Driver.break_>`."""
