@@ -25,6 +25,7 @@ from holdfast.drivers.filespace.listener import Dead, Listener, complain
 from holdfast.drivers.filespace.mutex import Patience
 from holdfast.drivers.filespace.peers import is_alive
 from holdfast.drivers.filespace.space import Space
+from holdfast.drivers.filespace.view import View, copy_of
 from holdfast.drivers.owner import this_process
 from holdfast.errors import Closed, DriverError, LockLost
 from holdfast.locks.table import Claim
