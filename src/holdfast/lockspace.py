@@ -9,7 +9,7 @@ from time import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from holdfast.doors.ask import Ask, ShortAsk
+from holdfast.doors.ask import Ask, QueueAsk, ShortAsk
 from holdfast.doors.circles import forget_all
 from holdfast.doors.grant import Grant
 from holdfast.doors.mutex import Mutex, ShortMutex
@@ -119,13 +119,13 @@ class Lockspace:
                 ask = ShortAsk()
                 ask._name = name
             else:
-                ask = Ask()
+                ask = QueueAsk()
                 ask._wants = ((name, EXCLUSIVE),)
             ask._held = None
             ask._space = self
             ask._timeout = None
             return ask
-        ask = Ask()
+        ask = QueueAsk()
         ask._held = None
         ask._space = self
         ask._wants = wants_of((name, *more), shared, group, slots)

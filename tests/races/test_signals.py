@@ -149,6 +149,8 @@ def test_nothing_stays_held_after_the_finaliser(locks, kind):
     }[kind]
     count = storm(visit, check, STRIKES)
     report(f"with locks(...), {kind}", count)
+    if kind in ("one name", "as grant", "many names"):
+        assert count["swallowed"] < count["raised"] / 50, "a Ctrl-C must not be lost"
     assert locks._driver.table.lines == {}
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from holdfast.lockspace import Lockspace
 
-__all__ = ["Ask", "ShortAsk"]
+__all__ = ["Ask", "EnteredShortAsk", "QueueAsk", "ShortAsk"]
 
 Forever = Literal["as given"]
 AS_GIVEN: Forever = "as given"
@@ -147,14 +147,6 @@ class Ask:
     ) -> Awaitable[None]:
         return self._leave_async(_is_cancellation(kind))
 
-    def __del__(self) -> None:
-        try:
-            grant = self._held
-        except AttributeError:
-            return  # an exception struck while it was being made
-        if grant is not None:
-            grant._drop()
-
     def __repr__(self) -> str:
         wants = ", ".join(f"{name!r}: {mode}" for name, mode in self.wants)
         return f"<Ask for {wants}>"
@@ -261,11 +253,34 @@ class Ask:
             raise claim.error
 
 
+class _Finalised:
+    """With what an interrupted ``with`` left behind given back in the end."""
+
+    __slots__ = ()
+
+    def __del__(self: Any) -> None:
+        try:
+            grant = self._held
+        except AttributeError:
+            return  # an exception struck while it was being made
+        if grant is not None:
+            grant._drop()
+
+
+class QueueAsk(_Finalised, Ask):
+    """An ask that goes by the queue."""
+
+    __slots__ = ()
+
+
 class ShortAsk(Ask):
     """An ask for one name, exclusive, of a driver that lends its table for the short cut.
 
     See :mod:`holdfast.drivers.memory` for why the marked runs are sound; they stand here, and not
     behind a call, because a call costs more than all they do.
+
+    It has a finaliser only while it is entered (it changes its class). For a finaliser is a Python
+    function, and a Ctrl-C that strikes inside one is reported and lost: in a busy loop one in five.
     """
 
     __slots__ = ()
@@ -283,6 +298,7 @@ class ShortAsk(Ask):
         grant.claim = None
         grant.who = space._who()
         grant.since = time()
+        self.__class__ = EnteredShortAsk
         table = space._table
         # The run `take`; it is only here that nobody else can have entered this ask.
         if name not in table.lines and self._held is None:
@@ -305,6 +321,7 @@ class ShortAsk(Ask):
             if lines[name] is grant:
                 del lines[name]
                 self._held = None
+                self.__class__ = ShortAsk
                 return
         except KeyError:
             pass
@@ -321,6 +338,7 @@ class ShortAsk(Ask):
         grant._before = task.cancelling()
         grant._struck = False
         grant.since = time()
+        self.__class__ = EnteredShortAsk
         table = space._table
         # The run `take`.
         if name not in table.lines and self._held is None:
@@ -343,10 +361,17 @@ class ShortAsk(Ask):
             if lines[name] is grant:
                 del lines[name]
                 self._held = None
+                self.__class__ = ShortAsk
                 return DONE
         except KeyError:
             pass
         return self._leave_async(_is_cancellation(kind))
+
+
+class EnteredShortAsk(_Finalised, ShortAsk):
+    """The same, while it is entered."""
+
+    __slots__ = ()
 
 
 class _Done:
