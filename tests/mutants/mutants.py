@@ -171,7 +171,7 @@ DOORS = [
         "            self._lock.release()\n",
         "            pass\n",
     ),
-    Mutant("own cancellation is not taken back", ASK, "task.uncancel() >", "task.cancelling() >"),
+    Mutant("own cancellation is not taken back", ASK, "task.uncancel() if", "task.cancelling() if"),
     Mutant(
         "a loss does not cancel",
         "doors/grant.py",

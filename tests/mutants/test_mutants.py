@@ -47,7 +47,7 @@ def run(tests: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
         "HOLDFAST_TESTING_PATIENCE": "2",
         "HOLDFAST_SOAK": "0",
     }
-    command = [sys.executable, "-m", "pytest", *quick, *tests]
+    command = ["timeout", "-s", "KILL", "300", sys.executable, "-m", "pytest", *quick, *tests]
     return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
 
 

@@ -18,11 +18,11 @@ from typing import Any, Literal, Protocol
 
 from holdfast.doors.ask import Ask
 from holdfast.errors import HoldfastError
-from holdfast.locks.terms import Mode
+from holdfast.locks.terms import EXCLUSIVE, SHARED, Mode
 from holdfast.lockspace import Lockspace
 from holdfast.testing.faults import GENEROUS, wait_until
 
-__all__ = ["DOORS", "Door", "Party", "TaskParty", "ThreadParty", "start"]
+__all__ = ["DOORS", "Door", "Party", "TaskParty", "ThreadParty", "ask_for", "start"]
 
 Door = Literal["thread", "task", "process"]
 DOORS: tuple[Door, ...] = ("thread", "task", "process")
@@ -34,6 +34,18 @@ class Starter(Protocol):
     """Something that starts parties of another process (see :mod:`holdfast.testing.peer`)."""
 
     def start(self, wants: Mapping[str, Mode], timeout: float | None) -> Party: ...
+
+
+def ask_for(locks: Lockspace, wants: Mapping[str, Mode], timeout: float | None) -> Ask:
+    """The ask in the fewest words, as users write it: a driver may have a short cut for those."""
+    name, mode = next(iter(wants.items()))
+    if len(wants) > 1 or mode.group is not None:
+        return locks(dict(wants), timeout=timeout)
+    if mode == EXCLUSIVE:
+        return locks(name) if timeout is None else locks(name, timeout=timeout)
+    if mode == SHARED:
+        return locks(name, shared=True, timeout=timeout)
+    return locks(name, slots=mode.limit, timeout=timeout)
 
 
 class Party:
@@ -97,7 +109,7 @@ class ThreadParty(Party):
 
     def __init__(self, locks: Lockspace, wants: Mapping[str, Mode], timeout: float | None) -> None:
         super().__init__(wants)
-        self._ask = locks(dict(wants), timeout=timeout)
+        self._ask = ask_for(locks, wants, timeout)
         self._go = threading.Event()
         threading.Thread(target=self._run, daemon=True).start()
 
@@ -122,7 +134,7 @@ class TaskParty(Party):
 
     def __init__(self, locks: Lockspace, wants: Mapping[str, Mode], timeout: float | None) -> None:
         super().__init__(wants)
-        self._ask: Ask = locks(dict(wants), timeout=timeout)
+        self._ask = ask_for(locks, wants, timeout)
         self._go = asyncio.Event()
         self._loop = _loop()
         self._future = asyncio.run_coroutine_threadsafe(self._run(), self._loop)

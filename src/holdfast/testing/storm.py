@@ -15,6 +15,7 @@ from holdfast.locks.terms import Mode
 from holdfast.lockspace import Lockspace
 from holdfast.testing.faults import GENEROUS, wait_until
 from holdfast.testing.history import Hold, Recorder
+from holdfast.testing.parties import ask_for
 
 __all__ = ["blow"]
 
@@ -36,7 +37,7 @@ class _Wind:
         several = len(self.names) > 1 and self.locks.guarantees.several_names
         names = dice.sample(self.names, dice.choice((1, 1, 2)) if several else 1)
         wants = {name: dice.choice(self.modes) for name in names}
-        return self.locks(wants, timeout=dice.choice(TIMEOUTS))
+        return ask_for(self.locks, wants, dice.choice(TIMEOUTS))
 
     def recorded(self, ask: Ask, grant: Grant, seed: int) -> AbstractContextManager[None]:
         """Around the body of a hold."""

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from holdfast.locks.terms import EXCLUSIVE, SHARED, slots
+from holdfast.lockspace import Lockspace
 from holdfast.testing.faults import die_at, stopped, wait_until
 from holdfast.testing.history import Hold, check
 from holdfast.testing.parties import DOORS, Door
@@ -184,6 +185,19 @@ class Forks(Stage):
         assert _in_child(use)
         holder.leave()
 
+    @proves("fork")
+    def test_child_begins_with_nothing(self) -> None:
+        """Of one process the child is another: for it all is free, and nobody waits."""
+        name, alone = self.name(), self.locks.guarantees.reach == "process"
+        with self.locks(name):
+            waiter = self.party("thread", name).expect_waiting(self.locks)
+            with self.locks(self.name("short")):
+                assert _in_child(lambda: bool(self.locks.snapshot(self.name(""))) != alone)
+                for each in (name, self.name("short")):
+                    assert _in_child(lambda n=each: _is_free(self.locks, n) == alone)
+        waiter.expect_in().leave()
+        self.expect_nothing_left()
+
     @proves("fork", "processes")
     def test_child_is_shut_out_by_its_parent(self) -> None:
         name = self.name()
@@ -192,6 +206,10 @@ class Forks(Stage):
             assert _in_child(lambda: self.opened()(name).try_acquire() is None)
         with self.locks(name, timeout=20):
             pass
+
+
+def _is_free(locks: Lockspace, name: str) -> bool:
+    return locks(name).try_acquire() is not None
 
 
 def _in_child(true: object) -> bool:
