@@ -80,6 +80,7 @@ def test_ask_interrupted_anywhere_and_repeated_is_as_if_not_interrupted():
                 break
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verb", ["leave", "lose"])
 def test_leaving_interrupted_anywhere_and_repeated_is_as_if_not_interrupted(verb):
     for world in WORLDS.values():

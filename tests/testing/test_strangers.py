@@ -88,6 +88,7 @@ def test_tiny_driver_passes_for_what_it_claims_and_is_seen_to_refuse_the_rest(tm
         assert found[promise] == "proved"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("liar", LIARS)
 def test_liar_is_caught(liar, tmp_path):
     promise, only = LIARS[liar]
@@ -103,6 +104,7 @@ def test_liar_is_caught_by_the_whole_suite(liar, tmp_path):
     assert verdicts(prove(liar, tmp_path).stdout)[LIARS[liar][0]] == "broken"
 
 
+@pytest.mark.slow
 def test_same_tests_find_nothing_wrong_with_the_honest_driver(tmp_path):
     only = " or ".join(f"({only})" for _, only in LIARS.values())
     done = prove("Plain", tmp_path, only)
