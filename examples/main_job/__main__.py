@@ -113,8 +113,8 @@ class Job:
         in_the_middle = False
         while not in_the_middle:  # it may have come to its end while we took aim
             holder = self.aim(kind, show)
-            os.kill(holder.owner.pid, signal.SIGKILL)
             at = time.time()
+            os.kill(holder.owner.pid, signal.SIGKILL)
             show.say(f"killed with -9: {holder.owner.label} (pid {holder.owner.pid}), {who}")
             heir = self.heir(holder, show)
             waited = max(0.0, heir.since - at) * 1000
