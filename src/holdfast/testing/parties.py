@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from functools import cache
 from typing import Any, Literal, Protocol
@@ -30,7 +31,7 @@ MOMENT = 0.05
 """How long one looks at what should *not* happen, after all else shows that it did not."""
 
 
-class Starter(Protocol):
+class _Starter(Protocol):
     """Something that starts parties of another process (see :mod:`holdfast.testing.peer`)."""
 
     def start(self, wants: Mapping[str, Mode], timeout: float | None) -> Party: ...
@@ -48,7 +49,7 @@ def ask_for(locks: Lockspace, wants: Mapping[str, Mode], timeout: float | None) 
     return locks(name, slots=mode.limit, timeout=timeout)
 
 
-class Party:
+class Party(ABC):
     """One who asks. ``error``: how it ended, if not well; ``tokens`` and ``id``: its grant's."""
 
     def __init__(self, wants: Mapping[str, Mode]) -> None:
@@ -95,9 +96,9 @@ class Party:
         if self.error is not None:
             raise self.error
 
+    @abstractmethod
     def go_on(self) -> None:
         """Leave the body, if it is in; does not wait."""
-        raise NotImplementedError
 
     def __str__(self) -> str:
         asked = ", ".join(f"{name[-24:]!r}: {mode}" for name, mode in self.wants.items())
@@ -172,7 +173,7 @@ def start(
     wants: Mapping[str, Mode],
     *,
     timeout: float | None = None,
-    peer: Starter | None = None,
+    peer: _Starter | None = None,
 ) -> Any:
     """A party that asks by *door*; that of another process needs a *peer*."""
     if door == "process":

@@ -25,7 +25,7 @@ from holdfast.drivers.base import Guarantees
 from holdfast.lockspace import Lockspace
 from holdfast.testing.promises import PROMISES
 
-__all__ = ["Ledger", "main", "render", "write_into"]
+__all__ = ["Ledger", "guarantees_of", "main", "render", "run", "shown", "write_into"]
 
 BEGIN, END = "<!-- generated: guarantees -->", "<!-- end -->"
 FOLDER = "{folder}"

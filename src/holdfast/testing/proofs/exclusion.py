@@ -14,7 +14,7 @@ MODES = (EXCLUSIVE, SHARED, group("a"), group("b"), slots(1), slots(2))
 LONGEST = 1024
 
 
-def together(one: Mode, other: Mode) -> bool:
+def _together(one: Mode, other: Mode) -> bool:
     """Whether two may hold one name at the same time, as the design says it."""
     if one.kind == other.kind == "shared":
         return one.group == other.group
@@ -36,7 +36,7 @@ class Exclusion(Stage):
         name = self.name()
         holder = self.party("thread", {name: first}).expect_in()
         other = self.party(door, {name: second})
-        if together(first, second):
+        if _together(first, second):
             other.expect_in()
             assert len(self.locks.holders(name)) == 2
         else:

@@ -196,7 +196,7 @@ class Losing(Stage):
                 await self._break_from_elsewhere(grant.id)
                 await struck.wait()
 
-        struck = Struck()
+        struck = _Struck()
         with pytest.raises(LockLost, match=WHY):
             asyncio.run(body())
         assert struck.came, "the loss did not cancel the body"
@@ -213,7 +213,7 @@ class Losing(Stage):
                     _this_task().cancel()
                     raise
 
-        struck = Struck()
+        struck = _Struck()
         with pytest.raises(asyncio.CancelledError):
             asyncio.run(body())
         assert struck.came, "the loss did not cancel the body"
@@ -225,7 +225,7 @@ class Losing(Stage):
             async with self.locks(self.name()) as grant:
                 _this_task().cancel()
                 try:
-                    await Struck().wait()
+                    await _Struck().wait()
                 finally:
                     self.locks.break_(self.name(), id=grant.id, why=WHY)
                     wait_until(lambda: not grant.held, "the loss to be known")
@@ -268,7 +268,7 @@ def _this_task() -> asyncio.Task[None]:
     return task
 
 
-class Struck:
+class _Struck:
     """Waits for a cancellation, and remembers whether it was one that ended the wait."""
 
     came = False
