@@ -9,10 +9,11 @@ from time import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from holdfast.doors.ask import Ask, QueueAsk, ShortAsk
+from holdfast.doors.ask import Ask
 from holdfast.doors.circles import forget_all
-from holdfast.doors.grant import Grant
+from holdfast.doors.grant import Grant, Hold
 from holdfast.doors.mutex import Mutex, ShortMutex
+from holdfast.doors.short import ShortAsk
 from holdfast.doors.sleep import identity
 from holdfast.drivers.base import Guarantees, Options
 from holdfast.drivers.registry import open_driver
@@ -84,6 +85,7 @@ class Lockspace:
         self._listeners: tuple[Listener, ...] = ()
         self._who = identity()
         self._era = 0
+        self._spare: Hold | None = None
         _open.add(self)
 
     # Asking ------------------------------------------------------------------------------------
@@ -119,13 +121,13 @@ class Lockspace:
                 ask = ShortAsk()
                 ask._name = name
             else:
-                ask = QueueAsk()
+                ask = Ask()
                 ask._wants = ((name, EXCLUSIVE),)
+                ask._timeout = None
             ask._held = None
             ask._space = self
-            ask._timeout = None
             return ask
-        ask = QueueAsk()
+        ask = Ask()
         ask._held = None
         ask._space = self
         ask._wants = wants_of((name, *more), shared, group, slots)
@@ -254,6 +256,14 @@ class Lockspace:
         return f"<Lockspace {self._url}>"
 
     # For the doors -----------------------------------------------------------------------------
+
+    def _spare_hold(self) -> Hold:
+        # One run: nobody else gets the same one.
+        hold = self._spare
+        if hold is None:
+            return Hold()
+        self._spare = None
+        return hold
 
     def _look_at(self, name: str) -> list[Holder | Waiter]:
         check_name(name)

@@ -266,3 +266,11 @@ def test_several_names_in_one_ask_are_no_circle(locks):
 
     with switching(), ThreadPoolExecutor(6) as pool:
         list(pool.map(churn, range(6)))
+
+
+def test_who_gives_no_time_is_refused_and_not_accused(locks):
+    with locks("n"):
+        with pytest.raises(LockTimeout, match="is held"):
+            locks("n").acquire(timeout=0)
+        with pytest.raises(LockTimeout), locks("n", timeout=0):
+            pass

@@ -279,7 +279,7 @@ def test_abandoned_in_a_cycle_is_freed_by_the_collector_even_inside_the_driver(l
     ask.__enter__()
     waiting = crowd(lambda: locks("n").__enter__())
     wait_until(lambda: locks.waiters("n"), "a waiter")
-    driver._read(ask.__del__)
+    driver._read(ask._held.__del__)
     waiting[0].join(GENEROUS)
     assert not waiting[0].is_alive()
     ask._held = None

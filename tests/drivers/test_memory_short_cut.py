@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast import EXCLUSIVE, SHARED, Lockspace, group, slots
-from holdfast.doors.ask import ShortAsk
 from holdfast.doors.mutex import ShortMutex
+from holdfast.doors.short import ShortAsk
 from holdfast.drivers.memory import MemoryTable
 from holdfast.locks.table import Claim, Table
 from tests.races.harness import crowd, often, switching

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 QUEUE, TABLE = "locks/queue.py", "locks/table.py"
 NAMES, TERMS = "locks/names.py", "locks/terms.py"
-MEMORY, ASK = "drivers/memory.py", "doors/ask.py"
+MEMORY, ASK, SHORT = "drivers/memory.py", "doors/ask.py", "doors/short.py"
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,9 @@ DOORS = [
     ),
     Mutant("memory: a fork keeps all", MEMORY, "        self.table.clear()\n", "        pass\n"),
     Mutant("memory: closed is open", MEMORY, "        if self._closed:\n", "        if False:\n"),
-    Mutant("a short cut takes what is held", ASK, "if name not in table.lines", "if True", count=2),
+    Mutant(
+        "a short cut takes what is held", SHORT, "if name not in table.lines", "if True", count=2
+    ),
     Mutant(
         "another loop is not woken",
         "doors/tasks.py",

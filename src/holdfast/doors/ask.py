@@ -7,26 +7,26 @@ claim and are told. What happens around that is here: time-out, cancellation, ci
 from __future__ import annotations
 
 import sys
-from time import monotonic, time
+from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 from weakref import ref
 
 from holdfast.doors.circles import Waiting
-from holdfast.doors.grant import Grant, HandGrant
+from holdfast.doors.grant import Grant, HandGrant, Hold
 from holdfast.doors.sleep import known, sleep_through, sleeper
 from holdfast.drivers.base import Told
 from holdfast.errors import LockTimeout, NotHeld
 from holdfast.locks.names import check_timeout
 from holdfast.locks.table import Claim
-from holdfast.locks.terms import EXCLUSIVE, Holder, Want
+from holdfast.locks.terms import Holder, Want
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from holdfast.lockspace import Lockspace
 
-__all__ = ["Ask", "EnteredShortAsk", "QueueAsk", "ShortAsk"]
+__all__ = ["Ask", "current_task", "is_cancellation"]
 
 Forever = Literal["as given"]
 AS_GIVEN: Forever = "as given"
@@ -45,7 +45,7 @@ class Ask:
     _name: str
     _wants: tuple[Want, ...]
     _timeout: float | None
-    _held: Grant | None
+    _held: Hold | None
 
     @property
     def wants(self) -> tuple[Want, ...]:
@@ -87,7 +87,7 @@ class Ask:
         except BaseException:
             # Once more: a second exception may have ended the first time half-way.
             grant._drop()
-            self._held = None
+            self._forget()
             raise
         return grant
 
@@ -97,16 +97,16 @@ class Ask:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        grant = self._held
-        if grant is not None:
-            # Released first: if an exception strikes in between, __del__ still knows the grant.
+        hold = self._held
+        if hold is not None and (grant := hold.grant) is not None:
+            # Released first: if an exception strikes in between, the hold still knows the grant.
             held = grant._drop()
-            self._held = None
+            self._forget()
             if not held:
                 _explain_leaving(grant)
 
     async def __aenter__(self) -> Grant:
-        before = _current_task().cancelling()
+        before = current_task().cancelling()
         grant = self._new_hold()
         grant._before = before
         grant._struck = False
@@ -114,19 +114,19 @@ class Ask:
             await self._await(grant, self._timeout)
         except BaseException:
             grant._drop()
-            self._held = None
+            self._forget()
             raise
         return grant
 
     async def _leave_async(self, cancelled: bool) -> None:
         """Leave ``async with``. A loss is raised, and only our own cancellation taken back."""
-        grant = self._held
-        if grant is None:
+        hold = self._held
+        if hold is None or (grant := hold.grant) is None:
             return
         task: Any = known(grant.who)
         grant.who = None
         held = grant._drop()
-        self._held = None
+        self._forget()
         if held:
             return
         late = None
@@ -145,7 +145,7 @@ class Ask:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> Awaitable[None]:
-        return self._leave_async(_is_cancellation(kind))
+        return self._leave_async(is_cancellation(kind))
 
     def __repr__(self) -> str:
         wants = ", ".join(f"{name!r}: {mode}" for name, mode in self.wants)
@@ -162,8 +162,18 @@ class Ask:
         grant.claim = None
         grant._space = self._space
         grant._name = ""
-        self._held = grant
+        hold = self._space._spare_hold()
+        hold.grant = grant
+        self._held = hold
         return grant
+
+    def _forget(self) -> None:
+        """Not entered any more. The hold is kept for the next."""
+        hold = self._held
+        if hold is not None:
+            hold.grant = None
+            self._held = None
+            self._space._spare = hold
 
     def _claim_for(self, grant: Grant, who: object) -> Claim:
         """A new claim, which *grant* stands for from now on."""
@@ -198,7 +208,7 @@ class Ask:
         """The threads' door. On any exception nothing is held or awaited."""
         claim = self._claim_for(grant, self._space._who())
         try:
-            if not self._submit(claim, grant.told):
+            if not self._submit(claim, grant.told) and self._would_wait(claim, timeout):
                 # Greenlets may have come into this process since somebody last waited.
                 claim.who = grant.who = who = self._space._who_calls()
                 with Waiting(self._space._driver, claim, known(who), _running_loop()):
@@ -207,6 +217,12 @@ class Ask:
         except BaseException:
             grant._drop()
             raise
+
+    def _would_wait(self, claim: Claim, timeout: float | None) -> bool:
+        """Who gives no time does not wait, so is in no circle: it is told who is in the way."""
+        if timeout == 0:
+            self._refuse_unless_held(claim, 0.0)
+        return timeout != 0
 
     def _sleep(self, grant: Grant, claim: Claim, timeout: float | None) -> None:
         began = monotonic()
@@ -221,10 +237,10 @@ class Ask:
 
     async def _await(self, grant: Grant, timeout: float | None) -> None:
         """The tasks' door. On any exception, cancellation included, nothing is held or awaited."""
-        task = _current_task()
+        task = current_task()
         claim = self._claim_for(grant, ref(task))
         try:
-            if not self._submit(claim, grant.told):
+            if not self._submit(claim, grant.told) and self._would_wait(claim, timeout):
                 with Waiting(self._space._driver, claim, task):
                     await self._nap(grant, claim, timeout)
             self._take(grant, claim)
@@ -253,138 +269,6 @@ class Ask:
             raise claim.error
 
 
-class _Finalised:
-    """With what an interrupted ``with`` left behind given back in the end."""
-
-    __slots__ = ()
-
-    def __del__(self: Any) -> None:
-        try:
-            grant = self._held
-        except AttributeError:
-            return  # an exception struck while it was being made
-        if grant is not None:
-            grant._drop()
-
-
-class QueueAsk(_Finalised, Ask):
-    """An ask that goes by the queue."""
-
-    __slots__ = ()
-
-
-class ShortAsk(Ask):
-    """An ask for one name, exclusive, of a driver that lends its table for the short cut.
-
-    See :mod:`holdfast.drivers.memory` for why the marked runs are sound; they stand here, and not
-    behind a call, because a call costs more than all they do.
-
-    It has a finaliser only while it is entered (it changes its class). For a finaliser is a Python
-    function, and a Ctrl-C that strikes inside one is reported and lost: in a busy loop one in five.
-    """
-
-    __slots__ = ()
-
-    @property
-    def wants(self) -> tuple[Want, ...]:
-        """The name asked for, exclusive."""
-        return ((self._name, EXCLUSIVE),)
-
-    def __enter__(self) -> Grant:
-        space = self._space
-        grant = Grant()
-        grant._space = space
-        grant._name = name = self._name
-        grant.claim = None
-        grant.who = space._who()
-        grant.since = time()
-        self.__class__ = EnteredShortAsk
-        table = space._table
-        # The run `take`; it is only here that nobody else can have entered this ask.
-        if name not in table.lines and self._held is None:
-            table.last = grant.number = table.last + 1
-            table.lines[name] = self._held = grant
-            return grant
-        return Ask.__enter__(self)
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        grant = self._held
-        lines = self._space._lent.lines
-        name = self._name
-        # The run `give`.
-        try:
-            if lines[name] is grant:
-                del lines[name]
-                self._held = None
-                self.__class__ = ShortAsk
-                return
-        except KeyError:
-            pass
-        Ask.__exit__(self, kind, error, trace)
-
-    async def __aenter__(self) -> Grant:
-        space = self._space
-        grant = Grant()
-        grant._space = space
-        grant._name = name = self._name
-        grant.claim = None
-        task = _current_task()
-        grant.who = ref(task)
-        grant._before = task.cancelling()
-        grant._struck = False
-        grant.since = time()
-        self.__class__ = EnteredShortAsk
-        table = space._table
-        # The run `take`.
-        if name not in table.lines and self._held is None:
-            table.last = grant.number = table.last + 1
-            table.lines[name] = self._held = grant
-            return grant
-        return await Ask.__aenter__(self)
-
-    def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> Awaitable[None]:
-        grant = self._held
-        lines = self._space._lent.lines
-        name = self._name
-        # The run `give`.
-        try:
-            if lines[name] is grant:
-                del lines[name]
-                self._held = None
-                self.__class__ = ShortAsk
-                return DONE
-        except KeyError:
-            pass
-        return self._leave_async(_is_cancellation(kind))
-
-
-class EnteredShortAsk(_Finalised, ShortAsk):
-    """The same, while it is entered."""
-
-    __slots__ = ()
-
-
-class _Done:
-    """An awaitable that is done at once: cheaper than a coroutine, and shared by all."""
-
-    __slots__ = ()
-
-    __await__: Any = staticmethod(().__iter__)
-
-
-DONE: Awaitable[None] = _Done()
-
-
 def _explain_leaving(grant: Grant) -> None:
     """Why a body that is being left did not hold any more; quiet in the child of a fork."""
     lost = grant._lost()
@@ -404,11 +288,12 @@ async def _late_cancellation() -> BaseException | None:
     return None
 
 
-def _is_cancellation(kind: type[BaseException] | None) -> bool:
+def is_cancellation(kind: type[BaseException] | None) -> bool:
+    """Whether the body ends because its task is cancelled."""
     return kind is not None and kind.__name__ == "CancelledError"
 
 
-def _current_task() -> Any:
+def current_task() -> Any:
     """The asyncio task that runs; if asyncio is not loaded, none does."""
     # Not asked first whether a loop runs: on Python 3.11 each such question is a system call.
     try:

@@ -16,7 +16,7 @@ from holdfast.locks.terms import Owner
 if TYPE_CHECKING:
     from holdfast.lockspace import Lockspace
 
-__all__ = ["Grant", "HandGrant", "Wakeable"]
+__all__ = ["Grant", "HandGrant", "Hold", "Wakeable"]
 
 
 class Wakeable(Protocol):
@@ -185,6 +185,24 @@ class Grant:
     def __repr__(self) -> str:
         names = ", ".join(map(repr, self.names))
         return f"<Grant of {names}: {'held' if self.held else 'not held'}>"
+
+
+class Hold:
+    """What an entered ask owns, and nobody else: if it dies with the ask, the grant is given back.
+
+    It is kept and used again, so that on the way out of an ordinary ``with`` no finaliser runs:
+    that would cost as much as the grant, and a Ctrl-C that strikes inside a finaliser is reported
+    and lost (one in five, in a busy loop).
+    """
+
+    __slots__ = ("grant",)
+
+    grant: Grant | None
+
+    def __del__(self) -> None:
+        grant = getattr(self, "grant", None)
+        if grant is not None:
+            grant._drop()
 
 
 class HandGrant(Grant):
