@@ -89,29 +89,31 @@ class Space(Records):
     # ------------------------------------------------------------------ to come and go
 
     def _join(self) -> None:
-        self.fifo = Fifo(self.directory, self.path, self.access)
-        try:
-            self.peers = Peers(self.directory, self)
+        # The FIFO is made inside the mutex, too. T1 makes one; before T1 reads it T2 joins, finds a
+        # FIFO of nobody and removes it; T1 would hold locks with a death that nobody is told of.
+        with self.entered(JOINER | self.owner.pid):
+            self.fifo = Fifo(self.directory, self.path, self.access)
             try:
-                self.peers.poll.register(self.fifo.read, select.EPOLLIN)
-                with self.entered(JOINER | self.owner.pid):
-                    self._take_place()
+                self._take_place()
             except BaseException:
-                self.peers.close()
+                self.fifo.close()
+                os.unlink(fifo_name(self.fifo.number), dir_fd=self.directory)
                 raise
-        except BaseException:
-            self.fifo.close()
-            os.unlink(fifo_name(self.fifo.number), dir_fd=self.directory)
-            raise
         self.spread()
 
     def _take_place(self) -> None:
         """Take a slot, and clear away what the dead left."""
-        self._take_slot()
-        for mark in repair.dead(self):
-            repair.reap(self, mark)
-        repair.strays(self)
-        self.ceiling = self.words[H_CEILING]
+        self.peers = Peers(self.directory, self)
+        try:
+            self.peers.poll.register(self.fifo.read, select.EPOLLIN)
+            self._take_slot()
+            for mark in repair.dead(self):
+                repair.reap(self, mark)
+            repair.strays(self)
+            self.ceiling = self.words[H_CEILING]
+        except BaseException:
+            self.peers.close()
+            raise
 
     @contextmanager
     def entered(self, mark: int) -> Iterator[None]:
