@@ -21,8 +21,9 @@ __all__ = ["complete_id", "complete_name", "open_space", "opened", "space_option
 
 HOST_SPACE = "file:///run/holdfast"
 ADVICE = (
-    "ask root for access (`install -d -m 2770 -g GROUP /run/holdfast`), or name a lockspace of"
-    " your own with --space file:///DIRECTORY or HOLDFAST_SPACE"
+    "ask root to share it (`install -d -m 2770 -g GROUP /run/holdfast`, and for everybody"
+    " HOLDFAST_SPACE='file:///run/holdfast?group=GROUP'), or name a lockspace of your own with"
+    " --space file:///DIRECTORY"
 )
 MEMORY_REFUSED = (
     "memory: is a lockspace inside one process, and this one ends with the command: nobody could"
