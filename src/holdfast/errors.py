@@ -1,15 +1,15 @@
 """Every error that holdfast raises; each carries its facts and says them in one sentence.
 
-    HoldfastError
-     ├─ LockBusy            could not be had: somebody else holds it
-     │   └─ LockTimeout     ... within the time given            (also TimeoutError)
-     ├─ LockLost            was held and is no longer
-     ├─ NotHeld             release of what is not held          (also RuntimeError)
-     ├─ BadName             a name that no lockspace accepts     (also ValueError)
-     ├─ Deadlock            waiting would never end; see .circle
-     ├─ Unsupported         this driver does not keep that promise
-     └─ DriverError         the lockspace itself failed
-         └─ Closed          ... because it was closed
+HoldfastError
+ ├─ LockBusy            could not be had: somebody else holds it
+ │   └─ LockTimeout     ... within the time given            (also TimeoutError)
+ ├─ LockLost            was held and is no longer
+ ├─ NotHeld             release of what is not held          (also RuntimeError)
+ ├─ BadName             a name that no lockspace accepts     (also ValueError)
+ ├─ Deadlock            waiting would never end; see .circle
+ ├─ Unsupported         this driver does not keep that promise
+ └─ DriverError         the lockspace itself failed
+     └─ Closed          ... because it was closed
 """
 
 from __future__ import annotations
