@@ -16,12 +16,12 @@ BUSY = (
 WHY: dict[str, str] = {
     "with": (
         "A bare lock is two C calls. A keyed one that keeps all facts crosses from C to Python"
-        " four times (`__call__`, `__enter__`, `__exit__`, and `__del__`, which frees what an"
-        " interrupted `with` left) and makes two objects: the ask, which only the statement sees,"
-        " so that the finaliser comes at once, and the grant, which the user may keep. Measured one"
-        " by one on this machine (CPU ns, where a bare lock is 110): the four crossings and the ask"
-        " 200, dictionary and give-back 80, the grant 60, the clock 55, keyword arguments 25, the"
-        " name's check 35, the thread's ident 30, the token 25, and the branches between. The clock"
+        " three times (`__call__`, `__enter__`, `__exit__`) and makes two objects: the ask, which"
+        " only the statement sees, so that what an interrupted `with` left is freed at once, and"
+        " the grant, which the user may keep. Measured one by one on this machine (CPU ns, where a"
+        " bare lock is 110): the crossings and the ask 165, dictionary and give-back 80, the grant"
+        " 60, the clock 55, keyword arguments 25, the name's check 35, the thread's ident 30, the"
+        " token 25, and the branches between. The clock"
         " alone is half a bare lock. The goal's sketch was measured where a bare lock took some 150"
         " ns. With many names the caches slow both sides down, so the ratio is better there."
     ),
@@ -40,8 +40,8 @@ WHY: dict[str, str] = {
     "threads": (
         "Nobody overtakes, so every entry is a hand-over to a thread that sleeps: two switches of"
         " context and two of the interpreter's lock. A queue lock of fifteen lines (a deque of C"
-        " locks, nothing else) gives 45,000 to 63,000 entries per second on this machine, 0.15 to"
-        " 0.25 of LockByKey, which lets the running thread take the lock again and again. So a"
+        " locks, nothing else) gives 45,000 to 63,000 entries per second on this machine, 0.13 to"
+        " 0.22 of LockByKey, which lets the running thread take the lock again and again. So a"
         " third is out of reach here for any lock that serves in order; ours needs two to three"
         " times the processor time of that queue lock for each hand-over. The longest wait is a"
         " pause of the scheduler or of the interpreter's lock (5 ms): it grows with the load of the"
@@ -67,11 +67,11 @@ WHY: dict[str, str] = {
     ),
     "growth-file": "Chains of the index are longer; nothing walks over all names.",
     "import": (
-        "More than half is `typing` with what it imports (re, enum, collections, contextlib), then"
-        " the generating of the data classes; our own code is a quarter."
+        "More than half is `typing` with what it imports (re, enum, collections, contextlib); our"
+        " own code is a third."
     ),
     "run": (
-        "Most of it is imports: click, importlib.metadata (which finds the driver), the command"
-        " line's own modules and ctypes; then opening the lockspace, fork and exec."
+        "Most of it is imports: click, the command line's own modules and ctypes; then opening the"
+        " lockspace, fork and exec."
     ),
 }
