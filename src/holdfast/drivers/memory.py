@@ -25,7 +25,7 @@ from __future__ import annotations
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator
-from functools import cached_property, partial
+from functools import partial
 from time import time, time_ns
 from typing import Any, Protocol, TypeVar
 
@@ -134,16 +134,21 @@ class Memory:
         self._inside = 0
         self._left: deque[Claim] = deque()
         self._closed = False
+        self._owner: Owner | None = None
+        self._prefix = ""
 
     @property
     def lent(self) -> MemoryTable | None:
         """The table, for the short cut of the doors; None where bytecodes may run in parallel."""
         return self.table if getattr(sys, "_is_gil_enabled", _always)() else None
 
-    @cached_property
+    @property
     def owner(self) -> Owner:
         """This process."""
-        return this_process(self._label)
+        # Not a cached_property: that has a lock, which another thread may hold while we fork.
+        if self._owner is None:
+            self._owner = this_process(self._label)
+        return self._owner
 
     def submit(self, claim: Claim, tell: Told | None) -> bool:
         """See :meth:`Driver.submit <holdfast.drivers.base.Driver.submit>`."""
@@ -203,8 +208,8 @@ class Memory:
         self._mutex = allocate_lock()
         self._inside = 0
         self._left.clear()
-        self.__dict__.pop("owner", None)
-        self.__dict__.pop("_prefix", None)
+        self._owner = None
+        self._prefix = ""
         for name in tuple(self.table.lines):
             for seat in self.table.line_of(name):
                 seat.claim.state = "gone"
@@ -319,12 +324,10 @@ class Memory:
 
     def id_of(self, ticket: int) -> str:
         """The id of the ask with that ticket; of a lone record, with that token."""
+        if not self._prefix:
+            # Two processes of one pid differ in their start.
+            self._prefix = f"{self.owner.pid}.{self.owner.start}."
         return f"{self._prefix}{ticket}"
-
-    @cached_property
-    def _prefix(self) -> str:
-        """What ids of this process begin with; two of one pid differ in their start."""
-        return f"{self.owner.pid}.{self.owner.start}."
 
 
 def _always() -> bool:
