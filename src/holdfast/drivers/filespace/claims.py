@@ -181,8 +181,13 @@ class Claims:
         self._notice(space)
         board = Board(space)
         marks: set[int] = set()
-        for first in self._waiting:
-            marks |= board.watched(first)
+        for first, claim in tuple(self._waiting.items()):
+            if self._claims.get(first) is claim:
+                marks |= board.watched(first)
+            else:
+                # It timed out just when another process had granted it, and left by the short way,
+                # which knows only holders: its record is free, or somebody else's by now.
+                self._waiting.pop(first, None)
         return marks
 
     def _bury(self, dead: Dead, space: Space) -> None:
